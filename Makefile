@@ -1,0 +1,90 @@
+# The whole run in two commands: `make figures` and `make test`. `make` alone prints help.
+
+DATASET ?= drawn-pets
+export DATASET SMOKE
+export PYTHONDONTWRITEBYTECODE = 1
+
+BIN := .venv/bin
+READY := .venv/ready
+RESULTS := results/$(DATASET)$(if $(filter 1,$(SMOKE)),-smoke)
+RUN := $(RESULTS)/notebooks
+NOTEBOOKS := $(patsubst notebooks/%,$(RUN)/%,$(wildcard notebooks/0[1-7]_*.ipynb))
+FIGURES := $(RESULTS)/figures/figure_1.png $(RESULTS)/figures/comparison.png
+
+.DELETE_ON_ERROR:
+.PHONY: help figures test lint unit smoke lab base publish clean
+
+help: ## print this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "  DATASET=dogs-vs-cats in front runs it on the report's photographs; see README.md"
+
+figures: $(READY) ## run notebooks 01-07 and draw Figure 1 (what is up to date is not run again)
+	@if $(MAKE) -q $(NOTEBOOKS); then echo "Nothing to do, all notebooks are up to date."; \
+	else $(MAKE) --no-print-directory $(NOTEBOOKS); fi
+	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES))
+
+test: lint unit smoke ## lint, unit tests, and every notebook on a handful of pictures
+
+lint: $(READY)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+unit: $(READY)
+	@$(BIN)/python -m pytest -q
+
+smoke: $(READY)
+	@rm -rf results/drawn-pets-smoke data/drawn-pets-smoke
+	@$(MAKE) --no-print-directory figures SMOKE=1 DATASET=drawn-pets
+
+lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
+
+base: $(READY) ## draw the scenes and train the base of the drawn sets again (half an hour)
+	@$(BIN)/python -m utils.drawn_base
+
+publish: $(NOTEBOOKS) ## put the outputs of this run into notebooks/ and its figures into figures/
+	@cp -p $(NOTEBOOKS) notebooks/
+	@cp -p $(RESULTS)/figures/*.png figures/
+
+clean: ## remove what the notebooks wrote, but never data or trained networks
+	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables
+
+# ---------------------------------------------------------------- what each notebook builds on
+
+rooms = $(patsubst %,utils/%.py,$(1))
+
+$(RUN)/01_download_data.ipynb: $(call rooms,settings files progress images datasets drawn_pets plotting)
+$(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb $(call rooms,runtime model evaluation)
+$(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb utils/attention.py
+$(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb
+$(RUN)/05_cam.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb utils/attention.py
+$(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
+$(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
+
+# Runs into a folder of its own; only a notebook without any error takes the old one's place.
+$(RUN)/%.ipynb: notebooks/%.ipynb | $(READY)
+	@mkdir -p $(RUN)/unfinished
+	@echo "Running $< on $(DATASET) ..."
+	@$(BIN)/jupyter nbconvert --to notebook --execute $< --output-dir $(RUN)/unfinished \
+	    --ExecutePreprocessor.kernel_name=python3 --ExecutePreprocessor.record_timing=False \
+	    --KernelManager.transport_encryption=auto --log-level=ERROR \
+	    || { echo "$< stopped at the cell above; what it had made before is still in $(RESULTS)."; exit 1; }
+	@mv $(RUN)/unfinished/$*.ipynb $@
+
+# ---------------------------------------------------------------- the environment
+
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+CANDIDATES := $(PYTHON) python3 python3.12 python3.13 python3.11 python
+
+$(READY): requirements.txt
+	@for python in $(CANDIDATES); do $$python -c "$(SUPPORTED)" 2>/dev/null && break; python=; done; \
+	if [ -z "$$python" ]; then \
+	    echo "No Python 3.11, 3.12 or 3.13 with its venv module was found (looked for: $(CANDIDATES))."; \
+	    echo "Install one (on Debian and Ubuntu: python3 and python3-venv), or name it: make PYTHON=/path/to/python"; \
+	    exit 1; fi; \
+	echo "Installing the packages into .venv, once (about a minute) ..."; \
+	$$python -m venv --clear .venv \
+	&& $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt > .venv/pip.log 2>&1 \
+	|| { tail -n 3 .venv/pip.log; \
+	     echo "The packages could not be installed. Look at the network and the disk, then run make again; all that pip said is in .venv/pip.log."; \
+	     exit 1; }
+	@touch $@

@@ -1,0 +1,240 @@
+import numpy as np
+import pytest
+from tf_keras_vis.gradcam import Gradcam
+from tf_keras_vis.saliency import Saliency
+from tf_keras_vis.utils.scores import CategoricalScore
+
+from tests.conftest import SIDE, small_network
+from utils import attention
+from utils.runtime import keras, tf
+
+METHODS = [attention.saliency_map, attention.smoothgrad, attention.grad_cam, attention.hires_cam]
+
+
+def weights_of(linear_network, class_index):
+    return linear_network.get_weights()[0][:, class_index].reshape(SIDE, SIDE, 3)
+
+
+def test_the_saliency_of_a_linear_model_is_its_weights(linear_network, images):
+    maps = attention.saliency_map(linear_network, images, 1)
+    expected = np.abs(weights_of(linear_network, 1)).max(-1)
+    np.testing.assert_allclose(maps, np.broadcast_to(expected, maps.shape), rtol=1e-6)
+
+
+@pytest.mark.parametrize("average", ["maps", "absolute", "signed"])
+def test_smoothgrad_of_a_linear_model_is_its_weights_for_any_noise(linear_network, images, average):
+    maps = attention.smoothgrad(linear_network, images, 0, n=7, sigma=0.9, average=average)
+    expected = np.abs(weights_of(linear_network, 0)).max(-1)
+    np.testing.assert_allclose(maps, np.broadcast_to(expected, maps.shape), rtol=1e-5)
+
+
+def test_smoothgrad_without_noise_is_the_saliency_map(dense_network, images):
+    np.testing.assert_allclose(
+        attention.smoothgrad(dense_network, images, 0, n=3, sigma=0),
+        attention.saliency_map(dense_network, images, 0),
+        rtol=1e-5,
+    )
+
+
+def test_smoothgrad_of_a_quadratic_tends_to_the_mean_of_its_folded_normal_gradients():
+    # S = sum(I^2) / 2 has gradient I: under noise N(I, sigma^2), whose absolute value has this mean
+    image = keras.Input((SIDE, SIDE, 3))
+    halves = keras.layers.Lambda(lambda x: tf.reduce_sum(x * x, (1, 2))[:, :2] / 2)(image)
+    model = keras.Model([image], halves)
+    picture = np.zeros((1, SIDE, SIDE, 3), "float32")
+    picture[..., 0] = 0.3
+    maps = attention.smoothgrad(model, picture, 0, n=4000, sigma=1, absolute=True, batch=500)
+    np.testing.assert_allclose(maps.mean(), 0.8335, atol=0.01)
+    signed = dict(n=4000, sigma=1, absolute=True, average="signed", batch=500)
+    np.testing.assert_allclose(
+        attention.smoothgrad(model, picture, 0, **signed).mean(), 0.3, atol=0.02
+    )
+
+
+def test_smoothgrad_averages_maps_absolutes_or_signed_gradients(dense_network, images):
+    noise = np.stack([attention.noise_of(5, s, images.shape[1:]) for s in range(4)])
+    gradient = attention._input_gradient(dense_network)
+    noisy = tf.constant(images[0] + 0.3 * np.ptp(images[0]) * noise)
+    g = gradient(noisy, tf.zeros(4, tf.int32)).numpy()
+    expected = {
+        "maps": np.abs(g).max(-1).mean(0),
+        "absolute": np.abs(g).mean(0).max(-1),
+        "signed": np.abs(g.mean(0)).max(-1),
+        "squared": (g**2).mean(0).max(-1),
+    }
+    for average, heatmap in expected.items():
+        chosen = dict(n=4, sigma=0.3, seed=5, average=average)
+        maps = attention.smoothgrad(dense_network, images[:1], 0, **chosen)
+        np.testing.assert_allclose(maps[0], heatmap, rtol=1e-4, err_msg=average)
+
+
+def test_absolute_noise_is_in_the_units_of_the_picture(dense_network, images):
+    shared = dict(n=3, seed=1)
+    span = float(np.ptp(images[0]))
+    np.testing.assert_allclose(
+        attention.smoothgrad(
+            dense_network, images[:1], 0, sigma=0.2 * span, absolute=True, **shared
+        ),
+        attention.smoothgrad(dense_network, images[:1], 0, sigma=0.2, **shared),
+        rtol=1e-5,
+    )
+
+
+def test_the_same_seed_gives_the_same_map_and_another_seed_another(dense_network, images):
+    first, again, other = (
+        attention.smoothgrad(dense_network, images, 0, seed=s) for s in (0, 0, 1)
+    )
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_map_does_not_depend_on_the_pictures_beside_it(method, dense_network, images):
+    alone = method(dense_network, images[3:4], 1)
+    np.testing.assert_allclose(method(dense_network, images, 1)[3], alone[0], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_batch_bounds_memory_and_changes_no_map(method, dense_network, images):
+    one, many = (method(dense_network, images, 0, batch=batch) for batch in (1, 64))
+    np.testing.assert_allclose(one, many, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_picture_can_ask_for_a_class_of_its_own(method, dense_network, images):
+    mixed = method(dense_network, images[:2], np.array([0, 1]))
+    expected = [method(dense_network, images[i : i + 1], i)[0] for i in (0, 1)]
+    np.testing.assert_allclose(mixed, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("channels", ["max", "sum", "mean", "norm"])
+def test_the_absolute_value_comes_before_the_channels_are_joined(channels, linear_network, images):
+    g = np.abs(weights_of(linear_network, 0))
+    norm = np.linalg.norm(g, axis=-1)
+    expected = {"max": g.max(-1), "sum": g.sum(-1), "mean": g.mean(-1), "norm": norm}[channels]
+    maps = attention.saliency_map(linear_network, images[:1], 0, channels=channels)
+    np.testing.assert_allclose(maps[0], expected, rtol=1e-5)
+
+
+def test_saliency_agrees_with_central_differences(dense_network, images):
+    step, numeric = 1e-2, np.zeros(images[0].shape)
+    for place in np.ndindex(images[0].shape):
+        moved = np.repeat(images[:1], 2, axis=0)
+        moved[0][place] += step
+        moved[1][place] -= step
+        above, below = dense_network.predict_on_batch(moved)[:, 0]
+        numeric[place] = (above - below) / (2 * step)
+    maps = attention.saliency_map(dense_network, images[:1], 0)
+    np.testing.assert_allclose(maps[0], np.abs(numeric).max(-1), rtol=2e-2, atol=1e-4)
+
+
+def test_cam_by_hand(pooling_network):
+    image = np.zeros((1, SIDE, SIDE, 3), "float32")
+    image[0, 1, 2] = [3, 1, 0]  # one reddish pixel: 2 * 3 - 1 * 1 for class 0, the opposite for 1
+    for class_index, value in ((0, 5), (1, -5)):
+        heatmap = attention.cam(pooling_network, image, class_index)[0]
+        assert heatmap[1, 2] == value
+        assert np.count_nonzero(heatmap) == 1
+
+
+def test_the_mean_of_cam_is_the_logit_without_its_bias(pooling_network, images):
+    logits = pooling_network.predict_on_batch(images)
+    means = attention.cam(pooling_network, images, 0).mean((1, 2))
+    np.testing.assert_allclose(means, logits[:, 0] - 0.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("class_index", [0, 1])
+def test_on_a_pooling_head_grad_cam_is_the_positive_part_of_cam_over_z(
+    pooling_network, images, class_index
+):
+    cam = attention.cam(pooling_network, images, class_index)
+    np.testing.assert_allclose(
+        attention.grad_cam(pooling_network, images, class_index),
+        np.maximum(cam, 0) / SIDE**2,
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        attention.hires_cam(pooling_network, images, class_index), cam / SIDE**2, rtol=1e-5
+    )
+
+
+def test_the_sum_of_the_reports_formula_is_z_times_the_mean(dense_network, images):
+    np.testing.assert_allclose(
+        attention.grad_cam(dense_network, images, 0, pooled="sum"),
+        SIDE**2 * attention.grad_cam(dense_network, images, 0),
+        rtol=1e-5,
+    )
+
+
+def test_a_map_without_positive_evidence_is_zero_and_not_nan(pooling_network):
+    green = np.zeros((1, SIDE, SIDE, 3), "float32")
+    green[..., 1] = 1
+    heatmap = attention.grad_cam(pooling_network, green, 0)
+    assert np.array_equal(heatmap, np.zeros((1, SIDE, SIDE)))
+
+
+def test_saliency_and_grad_cam_agree_with_tf_keras_vis(dense_network, images):
+    classes = [0, 1, 0, 1, 0, 1]
+    theirs = Saliency(dense_network)(CategoricalScore(classes), images)
+    ours = attention.saliency_map(dense_network, images, np.array(classes))
+    for a, b in zip(theirs, ours, strict=True):
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.999
+    theirs = Gradcam(dense_network)(
+        CategoricalScore(classes),
+        images,
+        penultimate_layer="conv",
+        expand_cam=False,
+        normalize_cam=False,
+    )
+    ours = attention.grad_cam(dense_network, images, np.array(classes))
+    np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-6)
+
+
+def test_cam_asked_of_a_dense_head_says_what_to_do_instead(dense_network, images):
+    with pytest.raises(ValueError, match="use grad_cam"):
+        attention.cam(dense_network, images, 0)
+
+
+def test_a_wrong_layer_lists_the_right_ones(dense_network, images):
+    with pytest.raises(ValueError, match="choose one of: .*conv"):
+        attention.grad_cam(dense_network, images, 0, layer="block9")
+
+
+def test_a_network_without_convolutions_has_no_grad_cam(linear_network, images):
+    with pytest.raises(ValueError, match="no convolution"):
+        attention.grad_cam(linear_network, images, 0)
+
+
+@pytest.mark.parametrize("class_index", [2, -1, 0.5, [0, 1], True])
+@pytest.mark.parametrize("method", METHODS)
+def test_classes_that_do_not_fit_are_refused(method, dense_network, images, class_index):
+    with pytest.raises(ValueError, match="class"):
+        method(dense_network, images, class_index)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4, 3), (4, 4, 3), (2, 5, 4, 3), (2, 4, 4, 1)])
+def test_pictures_that_do_not_fit_are_refused_with_the_shape_that_would(dense_network, shape):
+    with pytest.raises(ValueError, match=r"\(4, 4, 3\)"):
+        attention.saliency_map(dense_network, np.zeros(shape, "float32"), 0)
+
+
+def test_an_unknown_choice_lists_the_known_ones(dense_network, images):
+    with pytest.raises(ValueError, match="average='median' is not known; choose one of .*signed"):
+        attention.smoothgrad(dense_network, images, 0, average="median")
+
+
+def test_whole_numbers_do_as_pictures(dense_network):
+    whole = np.random.default_rng(0).integers(0, 255, (2, SIDE, SIDE, 3), "uint8")
+    np.testing.assert_array_equal(
+        attention.saliency_map(dense_network, whole, 0),
+        attention.saliency_map(dense_network, np.float32(whole), 0),
+    )
+
+
+def test_a_dead_network_has_zero_maps(images):
+    model = small_network(
+        lambda x: keras.layers.Dense(2)(keras.layers.Flatten()(x)),
+        [np.zeros((1, 1, 3, 2)), -np.ones(2)],
+    )
+    for method in METHODS:
+        assert not method(model, images, 0).any()

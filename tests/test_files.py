@@ -1,0 +1,101 @@
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+from utils import files, settings
+from utils.progress import progress
+
+matplotlib.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def results(monkeypatch, tmp_path):
+    for name in ("MAPS", "TABLES", "FIGURES", "MODELS"):
+        monkeypatch.setattr(settings, name, tmp_path / name.lower())
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_a_file_appears_whole(tmp_path):
+    with files.whole(tmp_path / "new" / "a.txt") as part:
+        part.write_text("half")
+        assert part.suffix == ".txt"
+        assert not (tmp_path / "new" / "a.txt").exists()
+    assert (tmp_path / "new" / "a.txt").read_text() == "half"
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(ZeroDivisionError), files.whole(tmp_path / "a.txt") as part:
+        part.write_text("new")
+        1 / 0  # noqa: B018
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_rows_take_the_place_of_those_with_the_same_key():
+    files.save_rows("accuracy", pd.DataFrame({"model": ["a", "b"], "n": [1, 2]}), key="model")
+    files.save_rows("accuracy", pd.DataFrame({"model": ["a"], "n": [3]}), key="model")
+    table = files.load_table("accuracy")
+    assert table.to_dict("records") == [{"model": "a", "n": 3}, {"model": "b", "n": 2}]
+
+
+def test_empty_fields_stay_texts_and_missing_numbers_numbers():
+    frame = pd.DataFrame({"head_mask": ["", "x"], "accuracy": [np.nan, 1.0]})
+    files.save_table("accuracy", frame)
+    pd.testing.assert_frame_equal(files.load_table("accuracy"), frame, check_dtype=False)
+
+
+ROWS = pd.DataFrame(
+    {
+        "image": ["a", "both", "both"],
+        "label": ["cat", "cat", "dog"],
+        "class_index": [1, 0, 1],
+        "logit": [0.5, 1.5, 2.5],
+    }
+)
+
+
+def test_maps_come_back_raw_and_by_picture_and_question():
+    maps = np.arange(12).reshape(3, 2, 2) - 6
+    files.save_maps("cam", maps, ROWS)
+    archive = files.load_maps("cam")
+    assert archive["maps"].dtype == np.float32
+    np.testing.assert_array_equal(archive["maps"], maps)
+    np.testing.assert_array_equal(archive["class_index"], [1, 0, 1])
+    np.testing.assert_array_equal(files.maps_of("cam", ROWS.iloc[[2, 0]]), maps[[2, 0]])
+
+
+def test_maps_that_are_asked_for_and_missing_are_an_error():
+    files.save_maps("cam", np.zeros((3, 2, 2)), ROWS)
+    with pytest.raises(KeyError, match="05_cam"):
+        files.maps_of("cam", ROWS.assign(image="other"))
+
+
+def test_what_is_missing_names_the_notebook_to_run():
+    with pytest.raises(FileNotFoundError, match="run notebooks/04_smoothgrad.ipynb first"):
+        files.load_maps("smoothgrad")
+
+
+def test_a_figure_is_the_same_bytes_each_time(results):
+    written = []
+    for _ in range(2):
+        fig = matplotlib.pyplot.figure()
+        fig.add_subplot().plot([1, 2])
+        files.save_figure(fig, "lines")
+        paths = [results / "figures" / f"lines.{kind}" for kind in ("png", "pdf")]
+        written.append([path.read_bytes() for path in paths])
+    assert written[0] == written[1]
+
+
+def test_progress_passes_everything_on_and_says_how_far_it_is(capsys, monkeypatch):
+    clock = iter(range(0, 1000, 4))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    assert list(progress([1, 2, 3, 4, 5], "pictures", every=10)) == [1, 2, 3, 4, 5]
+    assert capsys.readouterr().out == "pictures: 3 of 5, 0.25 a second, 8 s left\n"
+
+
+def test_progress_of_short_work_is_silent(capsys):
+    assert list(progress("ab", "letters")) == ["a", "b"]
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,214 @@
+import json
+
+import numpy as np
+import pytest
+
+from utils import model, settings
+from utils.runtime import keras
+
+SIDES = {"block1": 150, "block2": 75, "block3": 37, "block4": 18, "block5": 9}
+CHANNELS = {"block1": 64, "block2": 128, "block3": 256, "block4": 512, "block5": 512}
+
+
+@pytest.fixture(scope="module")
+def dense():
+    keras.utils.set_random_seed(0)
+    return model.build("dense", weights=None)
+
+
+def test_the_network_is_the_reports_layer_by_layer(dense):
+    convolutions = [layer for layer in dense.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert len(convolutions) == 13
+    for layer in convolutions:
+        block = layer.name.split("_")[0]
+        assert tuple(layer.output.shape[1:]) == (SIDES[block], SIDES[block], CHANNELS[block])
+    after = dense.layers[dense.layers.index(convolutions[-1]) + 1 :]
+    shapes = [(layer.name, tuple(layer.output.shape[1:])) for layer in after]
+    assert shapes == [
+        ("block5_pool", (4, 4, 512)),
+        ("flatten", (8192,)),
+        ("dense", (256,)),
+        ("dropout", (256,)),
+        ("logits", (2,)),
+    ]
+    assert dense.get_layer("dropout").rate == 0.5
+    assert dense.input_shape == (None, 150, 150, 3)
+
+
+def test_all_16_812_610_parameters_are_trained(dense):
+    assert dense.count_params() == 16_812_610
+    assert sum(int(np.prod(w.shape)) for w in dense.trainable_weights) == 16_812_610
+
+
+def test_the_output_is_linear_and_nothing_is_nested(dense):
+    assert dense.get_layer("logits").activation is keras.activations.linear
+    assert not any(isinstance(layer, keras.Model) for layer in dense.layers)
+
+
+def test_the_pooling_head_ties_the_last_convolution_to_the_output():
+    gap = model.build("gap", weights=None)
+    assert [layer.name for layer in gap.layers[-3:]] == ["block5_conv3", "gap", "logits"]
+    assert gap.layers[-3].output.shape[1:] == (9, 9, 512)
+
+
+def test_an_unknown_head_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'attention' is not known; choose one of .*gap"):
+        model.build("attention")
+
+
+def test_preprocessing_inside_equals_keras_own_outside(tmp_path):
+    keras.utils.set_random_seed(1)
+    theirs = keras.applications.VGG16(include_top=False, weights=None, input_shape=(150, 150, 3))
+    path = tmp_path / "base.weights.h5"
+    theirs.save_weights(path)
+    ours = model.build("dense", weights=path)
+    inside = keras.Model(ours.inputs, ours.get_layer("block5_pool").output)
+    images = np.random.default_rng(0).integers(0, 255, (2, 150, 150, 3)).astype("float32")
+    expected = theirs.predict_on_batch(keras.applications.vgg16.preprocess_input(images.copy()))
+    np.testing.assert_allclose(
+        inside.predict_on_batch(images), expected, rtol=1e-3, atol=1e-4 * expected.max()
+    )
+
+
+def test_a_file_without_weights_is_named(tmp_path):
+    path = tmp_path / "other.weights.h5"
+    path.write_text("no weights")
+    with pytest.raises(ValueError, match="other.weights.h5 is no file with the weights"):
+        model.build("dense", weights=path)
+
+
+def test_without_a_network_the_imagenet_error_says_where_to_put_which_file(monkeypatch):
+    def fail(**_):
+        raise Exception("URL fetch failure on https://example.org: None -- Name not known")
+
+    monkeypatch.setattr(keras.applications, "VGG16", fail)
+    with pytest.raises(RuntimeError, match=r"put the file vgg16_\w+_notop.h5 into .*VGG16_WEIGHTS"):
+        model.base_weights("imagenet")
+
+
+def test_packed_weights_come_back_to_within_half_a_step(tmp_path):
+    generator = np.random.default_rng(0)
+    kernel, bias = generator.normal(size=(3, 3, 4, 5)), generator.normal(size=5)
+    kernel[..., 2] *= 1000  # a channel of its own scale
+    kernel[..., 3] = 0
+    kernel, bias = np.float32(kernel), np.float32(bias)
+    model.pack_weights(tmp_path / "packed.npz", [kernel, bias])
+    back, same = model.unpack_weights(tmp_path / "packed.npz")
+    np.testing.assert_array_equal(same, bias)
+    assert (np.abs(back - kernel) <= np.abs(kernel).max((0, 1, 2)) / 127 * 0.501).all()
+
+
+def test_the_drawn_base_is_small_enough_to_ship_and_fits():
+    assert model.DRAWN_BASE.stat().st_size <= 16e6
+    weights = model.base_weights("drawn")
+    assert sum(array.size for array in weights) == 14_714_688
+
+
+def test_another_precision_keeps_the_weights_and_nearly_the_scores(dense):
+    twin = model.in_policy(dense, "mixed_bfloat16")
+    assert twin.get_layer("block1_conv1").compute_dtype == "bfloat16"
+    assert twin.get_layer("logits").compute_dtype == "float32"
+    for a, b in zip(dense.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    back = model.in_policy(twin, "float32")
+    images = np.random.default_rng(0).integers(0, 255, (1, 150, 150, 3))
+    np.testing.assert_array_equal(model.logits(dense, images), model.logits(back, images))
+
+
+def test_probabilities_of_even_and_of_huge_logits():
+    scores = np.array([[0.0, 0.0], [1000.0, 0.0]])
+    np.testing.assert_allclose(model.probabilities(scores), [[0.5, 0.5], [1, 0]])
+
+
+# ---------------------------------------------------------------------------------- training
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Training of a small network with dropout, in a folder of its own; returns (train, folder)."""
+
+    def build(head, weights):
+        layers = keras.layers
+        image = keras.Input((4, 4, 3))
+        x = layers.Dense(8, "relu")(layers.Flatten()(layers.Rescaling(1 / 255)(image)))
+        logits = layers.Dense(2, name="logits")(layers.Dropout(0.5)(x))
+        return keras.Model([image], logits, name=f"vgg16_{head}")
+
+    monkeypatch.setattr(model, "build", build)
+    monkeypatch.setattr(settings, "PRECISION", "float32")
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 255, (10, 4, 4, 3), "uint8")
+    labels = generator.integers(0, 2, 10).astype("int32")
+
+    def train(folder="a", **changes):
+        monkeypatch.setattr(settings, "MODELS", tmp_path / folder)
+        options = dict(epochs=3, batch=4, learning_rate=0.01) | changes
+        return model.train("dense", images, labels, (images[:4], labels[:4]), **options)
+
+    return train, tmp_path
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_in_epoch(monkeypatch, number):
+    """Let training die in the middle of that epoch."""
+    one_epoch = model._one_epoch
+
+    def dying(network, epoch, *data):
+        if epoch == number:
+            network.optimizer.learning_rate = 1.0  # whatever was in memory is lost
+            raise Killed
+        return one_epoch(network, epoch, *data)
+
+    monkeypatch.setattr(model, "_one_epoch", dying)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_killed_training_goes_on_to_the_same_weights_bit_by_bit(small, monkeypatch, epoch):
+    train, folder = small
+    whole, history = train("whole")
+    with monkeypatch.context() as patch:
+        kill_in_epoch(patch, epoch)
+        with pytest.raises(Killed):
+            train("killed")
+    resumed, resumed_history = train("killed")
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert history == resumed_history
+    assert [path.name for path in (folder / "killed").glob("unfinished*")] == []
+
+
+def test_a_trained_network_is_loaded_and_not_trained_again(small, monkeypatch):
+    train, _ = small
+    first, history = train()
+    kill_in_epoch(monkeypatch, 0)
+    again, same = train()
+    assert same == history
+    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("change", [{"epochs": 4}, {"learning_rate": 0.02}, {"batch": 5}])
+def test_a_setting_that_matters_trains_anew(small, monkeypatch, change):
+    train, _ = small
+    train()
+    kill_in_epoch(monkeypatch, 0)
+    with pytest.raises(Killed):
+        train(**change)
+
+
+def test_the_record_tells_how_the_network_came_to_be(small):
+    train, folder = small
+    train()
+    record = json.loads((folder / "a" / "vgg16_dense.json").read_text())
+    assert record["epochs"] == 3
+    assert len(record["history"]) == 3
+    assert {"head", "weights", "policy", "seed", "fingerprint"} <= set(record)
+
+
+def test_a_loss_that_is_no_number_stops_with_what_to_try(small):
+    train, _ = small
+    with pytest.raises(FloatingPointError, match="smaller learning_rate"):
+        train(learning_rate=float("nan"))

@@ -1,0 +1,104 @@
+from types import SimpleNamespace
+
+import matplotlib
+import numpy as np
+import pytest
+
+from utils import plotting
+
+matplotlib.use("agg")
+
+
+def test_true_geometry_puts_unit_i_at_pixel_16_i_plus_7_5():
+    maps = np.zeros((1, 9, 9))
+    maps[0, 4, 4] = 1  # between pixels 71 and 72
+    large = plotting.enlarge(maps)[0]
+    assert large.shape == (150, 150)
+    assert large[71, 71] == large[72, 72] == large.max()
+    assert large[71, 55] == pytest.approx(0)  # the next unit's centre is 16 pixels away
+
+
+def test_the_outermost_units_are_held_to_the_edge():
+    maps = np.zeros((1, 9, 9))
+    maps[0, 0, 0] = 1
+    assert plotting.enlarge(maps)[0, :8, :8].min() == 1
+
+
+def test_aligned_corners_are_those_of_tf_keras_vis():
+    scipy = pytest.importorskip("scipy.ndimage")
+    maps = np.random.default_rng(0).random((1, 9, 9))
+    theirs = scipy.zoom(maps[0], 150 / 9, order=1)
+    np.testing.assert_allclose(plotting.enlarge(maps, geometry="corners")[0], theirs, atol=1e-6)
+
+
+def test_half_pixels_are_those_of_tf_image_resize():
+    from utils.runtime import tf
+
+    maps = np.random.default_rng(0).random((1, 9, 9)).astype("float32")
+    theirs = tf.image.resize(maps[..., None], (150, 150)).numpy()[..., 0]
+    np.testing.assert_allclose(plotting.enlarge(maps, geometry="half-pixel"), theirs, atol=1e-5)
+
+
+def test_a_constant_stays_constant_in_any_geometry():
+    for geometry in ("true", "corners", "half-pixel"):
+        np.testing.assert_allclose(plotting.enlarge(np.ones((2, 9, 9)), geometry=geometry), 1)
+
+
+def test_scaling_drops_the_negative_and_cuts_at_the_percentile():
+    np.testing.assert_allclose(
+        plotting.scaled(np.array([[-1.0, 0], [2, 4]]), 100), [[0, 0], [0.5, 1]]
+    )
+    assert not plotting.scaled(np.zeros((2, 2))).any()
+    assert not plotting.scaled(-np.ones((2, 2))).any()
+
+
+def test_a_map_of_one_bright_pixel_is_not_lost():
+    maps = np.zeros((100, 100))
+    maps[3, 3] = 5
+    assert plotting.scaled(maps)[3, 3] == 1
+
+
+@pytest.fixture
+def pictures():
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 255, (3, 150, 150, 3), "uint8")
+    row = SimpleNamespace(label="dog", predicted="cat", probability=0.75, split="test")
+    return images, [row] * 3
+
+
+def texts(fig):
+    return [text.get_text() for text in fig.findobj(matplotlib.text.Text)]
+
+
+def test_figure_1_is_lettered_a_to_l_and_says_that_the_pictures_are_drawn(pictures):
+    images, _ = pictures
+    fine, coarse = np.ones((3, 150, 150)), np.ones((3, 9, 9))
+    fig = plotting.figure_1(images, {"saliency": fine, "smoothgrad": fine, "grad_cam": coarse})
+    titles = [ax.get_title() for ax in fig.axes]
+    assert [t[1] for t in titles] == list("abcdefghijkl")
+    assert titles[3] == "(d) Saliency map"
+    assert any("drawn by code" in text for text in texts(fig))
+
+
+def test_figure_1_speaks_portuguese(pictures, monkeypatch):
+    monkeypatch.setattr(plotting.settings, "LANGUAGE", "pt")
+    fig = plotting.figure_1(pictures[0], {"saliency": np.ones((3, 150, 150))})
+    assert fig.axes[0].get_title() == "(a) Imagem original"
+    assert fig.axes[3].get_title() == "(d) Mapa de saliência"
+
+
+def test_both_languages_have_the_same_words():
+    assert set(plotting.WORDS["en"]) == set(plotting.WORDS["pt"])
+
+
+def test_a_map_without_positive_evidence_says_so(pictures):
+    images, rows = pictures
+    fig = plotting.pairs(images, np.zeros((3, 9, 9)), rows)
+    assert sum("no positive" in text for text in texts(fig)) == 3
+
+
+def test_the_comparison_names_truth_prediction_and_probability(pictures):
+    images, rows = pictures
+    maps = {"saliency": np.ones((3, 150, 150)), "cam": np.ones((3, 9, 9))}
+    fig = plotting.comparison(images, maps, rows)
+    assert any("dog" in text and "cat" in text and "75.0%" in text for text in texts(fig))

@@ -1,0 +1,109 @@
+"""The repository as a whole: its two lists of packages, its notebooks, its settings."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FIRST_CELL = """\
+import sys
+from pathlib import Path
+
+ROOT = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / "environment.yml").exists())
+sys.path.insert(0, str(ROOT))"""
+
+
+def cells(path, kind):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return [cell for cell in content["cells"] if cell["cell_type"] == kind]
+
+
+def test_conda_and_pip_install_the_same_versions():
+    pip = (ROOT / "requirements.txt").read_text().split()
+    conda = re.findall(r"^ {6}- (\S+)$", (ROOT / "environment.yml").read_text(), re.MULTILINE)
+    assert conda == pip
+    assert all("==" in line for line in pip)
+
+
+def test_the_seven_notebooks_of_the_report_are_there():
+    names = [path.name[:2] for path in NOTEBOOKS]
+    assert names[:7] == ["01", "02", "03", "04", "05", "06", "07"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_small_and_starts_as_agreed(path):
+    assert path.stat().st_size < 500_000
+    assert "".join(cells(path, "code")[0]["source"]) == FIRST_CELL
+    headings = re.findall(
+        r"^# ", "".join("".join(c["source"]) + "\n" for c in cells(path, "markdown")), re.M
+    )
+    assert len(headings) == 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_was_run_in_order_without_error_warning_or_machine_path(path):
+    code = [cell for cell in cells(path, "code") if cell["source"]]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+    texts = json.dumps(
+        [
+            {**o, "data": {k: v for k, v in o.get("data", {}).items() if "image" not in k}}
+            for o in outputs
+        ]
+    )
+    assert str(ROOT) not in texts
+    assert not re.search(r"/(root|home|tmp|Users)/\w", texts)
+    assert "Warning" not in texts
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_links_of_a_notebook_lead_somewhere(path):
+    text = "".join("".join(cell["source"]) for cell in cells(path, "markdown"))
+    for link in re.findall(r"\]\(([\w./-]+)\)", text):
+        assert (path.parent / link).exists(), link
+
+
+def settings_with(**environment):
+    code = "from utils import settings as s; print(s.DATASET, s.VGG16_WEIGHTS, s.DATA_DIR.name)"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "drawn-pets drawn drawn-pets"),
+        ({"SMOKE": "1"}, "drawn-pets drawn drawn-pets-smoke"),
+        ({"DATASET": "dogs-vs-cats"}, "dogs-vs-cats imagenet dogs-vs-cats"),
+        ({"DATASET": "dogs-vs-cats", "VGG16_WEIGHTS": "a.h5"}, "dogs-vs-cats a.h5 dogs-vs-cats"),
+    ],
+)
+def test_settings_come_from_the_environment(environment, expected):
+    assert settings_with(**environment).stdout.strip() == expected
+
+
+def test_an_unknown_setting_names_the_known_ones():
+    error = settings_with(DATASET="cats").stderr.splitlines()[-1]
+    assert "DATASET=cats is not known; choose one of: drawn-pets, dogs-vs-cats" in error
+
+
+def test_utils_start_without_a_word():
+    run = subprocess.run(
+        [sys.executable, "-c", "from utils import runtime; runtime.set_seed(); runtime.policy()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -1,0 +1,112 @@
+"""Files are written whole or not at all; what a notebook hands to a later one."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils import settings
+
+WRITTEN_BY = {  # the notebook that writes a technique's maps, a network or a table
+    "saliency": "03_saliency_maps",
+    "smoothgrad": "04_smoothgrad",
+    "cam": "05_cam",
+    "grad_cam": "06_grad_cam",
+    "vgg16_dense": "02_fine_tune_vgg16",
+    "vgg16_gap": "05_cam",
+    "accuracy": "02_fine_tune_vgg16",
+    "predictions_dense": "02_fine_tune_vgg16",
+    "predictions_gap": "05_cam",
+    "localisation": "03_saliency_maps",
+}
+
+
+@contextmanager
+def whole(path):
+    """Yield a path beside `path` to write to, and move it into place when all went well.
+
+    Killed at any moment, either the old file or the new one is there.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    os.chmod(name, 0o644)  # mkstemp's 0600 would follow the file into place
+    try:
+        yield Path(name)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def read(path, notebook):
+    """`path` itself if the file exists, else an error that names the notebook that writes it."""
+    if not Path(path).exists():
+        missing = Path(path).relative_to(settings.ROOT)
+        raise FileNotFoundError(f"{missing} is missing: run notebooks/{notebook}.ipynb first.")
+    return path
+
+
+def save_table(name, frame):
+    """Write the pandas table `frame` to tables/<name>.csv."""
+    with whole(settings.TABLES / f"{name}.csv") as path:
+        frame.to_csv(path, index=False, na_rep="nan")
+
+
+def load_table(name):
+    """The table that an earlier notebook wrote as tables/<name>.csv."""
+    return _read_table(read(settings.TABLES / f"{name}.csv", WRITTEN_BY[name]))
+
+
+def _read_table(path):
+    """A table whose empty fields are empty texts: that is what a picture without masks has."""
+    return pd.read_csv(path, keep_default_na=False, na_values=["nan"])
+
+
+def save_rows(name, frame, key):
+    """Put rows into tables/<name>.csv in place of those with the same values in the column `key`."""
+    path = settings.TABLES / f"{name}.csv"
+    if path.exists():
+        old = _read_table(path)
+        frame = pd.concat([old[~old[key].isin(frame[key])], frame]).sort_values(key, kind="stable")
+    save_table(name, frame)
+
+
+def save_maps(technique, maps, rows):
+    """Write raw maps (N, h, w) to maps/<technique>.npz, with what they explain.
+
+    `rows` is the table of predictions (N rows): each map's image, label, class_index and logit.
+    """
+    columns = {name: rows[name].to_numpy() for name in ("class_index", "logit")}
+    columns |= {name: rows[name].to_numpy(dtype=str) for name in ("image", "label")}
+    with whole(settings.MAPS / f"{technique}.npz") as path:
+        np.savez_compressed(path, maps=np.float32(maps), **columns)
+
+
+def load_maps(technique):
+    """A dict with raw `maps` (N, h, w), and `image`, `label`, `class_index`, `logit`, each (N,)."""
+    with np.load(read(settings.MAPS / f"{technique}.npz", WRITTEN_BY[technique])) as archive:
+        return dict(archive)
+
+
+def maps_of(technique, rows):
+    """The raw maps (N, h, w) for some rows of a table of predictions, by their image and label."""
+    archive = load_maps(technique)
+    known = pd.MultiIndex.from_arrays([archive["image"], archive["label"]])
+    places = known.get_indexer(pd.MultiIndex.from_frame(rows[["image", "label"]]))
+    if (places < 0).any():
+        missing = rows["image"].iloc[int(places.argmin())]
+        notebook = WRITTEN_BY[technique]
+        raise KeyError(f"There is no {technique} map of {missing}: run notebooks/{notebook}.ipynb.")
+    return archive["maps"][places]
+
+
+def save_figure(fig, name):
+    """Write a figure to figures/<name>.png (300 dpi) and .pdf, the same bytes each time."""
+    with whole(settings.FIGURES / f"{name}.png") as path:
+        fig.savefig(path, dpi=300)
+    with whole(settings.FIGURES / f"{name}.pdf") as path:
+        fig.savefig(path, metadata={"CreationDate": None})

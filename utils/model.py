@@ -1,0 +1,250 @@
+"""VGG-16 with the report's dense head and with the pooling head of CAM; training that resumes."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from utils import settings
+from utils.files import WRITTEN_BY, read, whole
+from utils.progress import progress
+from utils.runtime import keras, policy, set_seed, tf
+
+HEADS = ("dense", "gap")
+DRAWN_BASE = settings.ROOT / "data" / "vgg16_drawn.npz"
+IMAGENET_MEAN = (123.68, 116.779, 103.939)  # red, green, blue; what VGG-16's authors subtract
+
+_NO_IMAGENET = """\
+VGG-16's ImageNet weights could not be fetched ({reason}). With a network, run this again. Without \
+one, put the file {file} into {folder}, or set VGG16_WEIGHTS to a file with the base's weights, or \
+to "drawn" for the base that comes with this repository."""
+
+
+def build(head, weights=settings.VGG16_WEIGHTS):
+    """The report's VGG-16 for two classes, in float32; RGB pictures in 0..255 to two logits.
+
+    head "dense": max pooling, a dense layer of 256 with dropout 0.5, the output (report, section
+    3.5). "gap": global average pooling of block5_conv3 and one linear layer (section 3.3.2).
+    weights: "imagenet", "drawn", a file with weights of VGG-16 without its top, or None (random).
+    The graph is flat, so that any layer can be reached. Raises ValueError for another head.
+    """
+    if head not in HEADS:
+        raise ValueError(f"head={head!r} is not known; choose one of {HEADS}.")
+    layers = keras.layers
+    image = keras.Input((settings.SIZE, settings.SIZE, 3), name="image")
+    x = layers.Rescaling(1.0, [-mean for mean in IMAGENET_MEAN], name="subtract_mean")(image)
+    base = keras.applications.VGG16(include_top=False, weights=None, input_tensor=x)
+    if weights is not None:
+        base.set_weights(base_weights(weights))
+    if head == "dense":
+        x = layers.Flatten(name="flatten")(base.output)
+        x = layers.Dense(256, "relu", kernel_initializer="he_normal", name="dense")(x)
+        x = layers.Dropout(0.5, name="dropout")(x)
+    else:
+        x = layers.GlobalAveragePooling2D(name="gap")(base.get_layer("block5_conv3").output)
+    logits = layers.Dense(2, dtype="float32", name="logits")(x)
+    return keras.Model([image], logits, name=f"vgg16_{head}")
+
+
+def base_weights(source):
+    """The kernels and biases of VGG-16's thirteen convolutions, for RGB input, as a list."""
+    if str(source) == "drawn":
+        return unpack_weights(DRAWN_BASE)
+    try:
+        base = keras.applications.VGG16(include_top=False, weights=source)
+    except Exception as error:
+        if source != "imagenet":
+            raise ValueError(
+                f"VGG16_WEIGHTS={source} is no file with the weights of VGG-16 without its top: "
+                f"{error}"
+            ) from error
+        raise RuntimeError(
+            _NO_IMAGENET.format(
+                reason=str(error).splitlines()[0],
+                file="vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+                folder="~/.keras/models/",
+            )
+        ) from None
+    kernel, *rest = base.get_weights()
+    return [kernel[:, :, ::-1], *rest]  # Keras' files expect blue, green, red
+
+
+def pack_weights(path, weights):
+    """Write kernels as 8-bit integers with one scale per output channel, biases as they are."""
+    packed = {}
+    for i, array in enumerate(weights):
+        step = np.float32(1)
+        if array.ndim > 1:
+            largest = np.abs(array).max(axis=tuple(range(array.ndim - 1)))
+            step = np.float32(np.where(largest > 0, largest, 1) / 127)
+            array = np.round(array / step).astype("int8")
+        packed |= {f"array_{i}": array, f"step_{i}": step}
+    with whole(path) as part:
+        np.savez_compressed(part, **packed)
+
+
+def unpack_weights(path):
+    """The list of arrays that `pack_weights` wrote, to within half a step."""
+    with np.load(path) as packed:
+        count = len(packed.files) // 2
+        return [np.float32(packed[f"array_{i}"] * packed[f"step_{i}"]) for i in range(count)]
+
+
+def in_policy(model, name):
+    """The same network, same weights, computing in the dtype policy `name`."""
+
+    def same_layer(layer):
+        config = layer.get_config()
+        if layer.name != "logits":  # the score stays in float32 in any policy
+            config["dtype"] = name
+        return type(layer).from_config(config)
+
+    twin = keras.models.clone_model(model, clone_function=same_layer)
+    twin.set_weights(model.get_weights())
+    return keras.Model(twin.inputs, twin.outputs[0], name=model.name)
+
+
+def load(head):
+    """The trained network with that head, in float32, as the notebook that trains it wrote it."""
+    name = f"vgg16_{head}"
+    path = read(settings.MODELS / f"{name}.keras", WRITTEN_BY[name])
+    return keras.models.load_model(path, compile=False)
+
+
+def logits(model, images, batch=32):
+    """The network's scores before the softmax, float32 (N, classes); images (N, 150, 150, 3)."""
+    starts = range(0, len(images), batch)
+    parts = [
+        model.predict_on_batch(np.float32(images[i : i + batch]))
+        for i in progress(starts, "prediction, batches")
+    ]
+    return np.concatenate(parts)
+
+
+def probabilities(scores):
+    """Softmax of logits (N, classes)."""
+    return np.exp(scores - np.logaddexp.reduce(scores, axis=-1, keepdims=True))
+
+
+def predictions(model, images, rows, classes):
+    """What the network says of each picture, and which class its maps are to explain, as a table.
+
+    rows: their table from `datasets.load_table`. Adds predicted and probability; class_index,
+    the predicted class, or the row's label where the picture holds both; and that class's logit.
+    """
+    scores = logits(model, images)
+    predicted = scores.argmax(1)
+    asked = rows["label"].map(classes.index).to_numpy()
+    class_index = np.where(rows["split"] == "both", asked, predicted).astype("int32")
+    each = np.arange(len(rows))
+    return rows[["image", "label", "split", "animal_mask", "head_mask"]].assign(
+        predicted=np.array(classes)[predicted],
+        probability=probabilities(scores)[each, predicted],
+        class_index=class_index,
+        explained=np.array(classes)[class_index],
+        logit=scores[each, class_index],
+    )
+
+
+def _batches(images, labels, batch, epoch=None):
+    """A tf.data set of float32 pictures and labels; in an order of its own for each epoch."""
+    order, label = np.arange(len(images)), "validation"
+    if epoch is not None:
+        order = np.random.default_rng((settings.SEED, epoch)).permutation(order)
+        label = f"epoch {epoch + 1}"
+    starts = range(0, len(order), batch)
+
+    def parts():
+        for start in progress(starts, f"{label}, batches", every=60):
+            rows = order[start : start + batch]
+            yield np.float32(images[rows]), labels[rows]
+
+    spec = (tf.TensorSpec((None, *images.shape[1:]), "float32"), tf.TensorSpec((None,), "int32"))
+    dataset = tf.data.Dataset.from_generator(parts, output_signature=spec)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(starts))).prefetch(2)
+
+
+def _fingerprint(recipe, *arrays):
+    """A short name for a training: its settings and every byte of its data."""
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
+    for array in arrays:
+        for start in range(0, len(array), 256):
+            digest.update(np.ascontiguousarray(array[start : start + 256]))
+    return digest.hexdigest()[:12]
+
+
+def _start(head, recipe):
+    """A network ready for its first epoch."""
+    model = in_policy(build(head, recipe["weights"]), recipe["policy"])
+    model.compile(
+        keras.optimizers.Adam(recipe["learning_rate"], clipnorm=1.0),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    return model, []
+
+
+def _resume(checkpoint, steps):
+    """The network and the history as they were after the last whole epoch of `steps` steps."""
+    model = keras.models.load_model(checkpoint)
+    epochs = int(model.optimizer.iterations.numpy()) // steps
+    return model, json.loads(checkpoint.with_suffix(".json").read_text())[:epochs]
+
+
+def _one_epoch(model, epoch, training, validation):
+    """Train for one epoch; a dict of its losses and accuracies."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):  # the same masks after a resume as without
+            layer.seed_generator.state.assign([settings.SEED, epoch])
+    stop = keras.callbacks.TerminateOnNaN()
+    span = dict(initial_epoch=epoch, epochs=epoch + 1, shuffle=False)
+    fit = model.fit(training, validation_data=validation, callbacks=[stop], verbose=2, **span)
+    if not np.isfinite(fit.history["loss"][-1]):
+        raise FloatingPointError(
+            f"The loss of epoch {epoch + 1} is not a number. Try a smaller learning_rate, or "
+            "PRECISION=float32."
+        )
+    return {"epoch": epoch + 1} | {key: values[-1] for key, values in fit.history.items()}
+
+
+def train(head, images, labels, validation, *, epochs=2, batch=16, learning_rate=2e-5):
+    """Fine-tune all parameters of `build(head)`, or load what an equal training left behind.
+
+    images (N, 150, 150, 3) uint8, labels (N,) int, validation a pair of the same. Returns the
+    network in float32 and the history, a list of one dict per epoch. Each epoch ends in a
+    checkpoint; a training that was stopped goes on there and ends in the same weights. Trained
+    networks and checkpoints are known by a fingerprint of settings and data, and never mistaken
+    for another's. Raises FloatingPointError when the loss is not a number.
+    """
+    set_seed()
+    recipe = dict(head=head, weights=str(settings.VGG16_WEIGHTS), policy=policy())
+    recipe |= dict(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=settings.SEED)
+    name = _fingerprint(recipe, images, labels, *validation)
+    trained, record = (settings.MODELS / f"vgg16_{head}{end}" for end in (".keras", ".json"))
+    if record.exists() and (known := json.loads(record.read_text()))["fingerprint"] == name:
+        return load(head), known["history"]
+
+    checkpoint = settings.MODELS / f"unfinished-{head}-{name}.keras"
+    steps = -(-len(images) // batch)
+    model, history = _resume(checkpoint, steps) if checkpoint.exists() else _start(head, recipe)
+    for epoch in range(len(history), epochs):
+        training = _batches(images, labels, batch, epoch)
+        history.append(_one_epoch(model, epoch, training, _batches(*validation, batch)))
+        _save_json(checkpoint.with_suffix(".json"), history)  # first: `_resume` cuts it to length
+        _save_model(checkpoint, model)
+    model = in_policy(model, "float32")
+    _save_model(trained, model)
+    _save_json(record, recipe | dict(fingerprint=name, history=history))
+    for unfinished in settings.MODELS.glob(f"unfinished-{head}-*"):
+        unfinished.unlink()
+    return model, history
+
+
+def _save_model(path, model):
+    with whole(path) as part:
+        model.save(part)
+
+
+def _save_json(path, content):
+    with whole(path) as part:
+        part.write_text(json.dumps(content, indent=1))

@@ -1,0 +1,236 @@
+"""From arrays to figures, in one style: here raw maps are enlarged, scaled and coloured."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from utils import settings
+
+COLOURS = "inferno"  # one perceptual colour map for every magnitude
+STYLE = {
+    "figure.dpi": 80,
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "image.interpolation": "nearest",
+}
+WORDS = {
+    "en": {
+        "original": "Original picture",
+        "saliency": "Saliency map",
+        "smoothgrad": "SmoothGrad",
+        "cam": "CAM",
+        "grad_cam": "Grad-CAM",
+        "none": "no positive\nevidence",
+        "cat": "cat",
+        "dog": "dog",
+        "evidence for": "evidence for",
+        "training": "training",
+        "validation": "validation",
+        "epoch": "epoch",
+        "loss": "loss",
+        "accuracy": "accuracy",
+        "worst": "The test pictures that the network was least sure of: truth → prediction.",
+        "low": "low",
+        "high": "high",
+        "legend": "evidence for the class, each map on its own scale",
+        "drawn": "The pictures are drawn by code; they are not those of the report.",
+    },
+    "pt": {
+        "original": "Imagem original",
+        "saliency": "Mapa de saliência",
+        "smoothgrad": "SmoothGrad",
+        "cam": "CAM",
+        "grad_cam": "Grad-CAM",
+        "none": "nenhuma evidência\npositiva",
+        "cat": "gato",
+        "dog": "cachorro",
+        "worst": "As imagens de teste de que a rede esteve menos segura: verdade → predição.",
+        "evidence for": "evidência para",
+        "training": "treino",
+        "validation": "validação",
+        "epoch": "época",
+        "loss": "perda",
+        "accuracy": "acurácia",
+        "low": "baixa",
+        "high": "alta",
+        "legend": "evidência para a classe, cada mapa em sua própria escala",
+        "drawn": "As imagens são desenhadas por código; não são as do relatório.",
+    },
+}
+
+
+def word(key):
+    """The word for `key` in the language of the figures (setting LANGUAGE), or `key` itself."""
+    return WORDS[settings.LANGUAGE].get(key, key)
+
+
+def use_style():
+    """Set the one style of all figures."""
+    plt.rcParams.update(STYLE)
+
+
+def grid(rows, columns, side=1.6, width=None):
+    """A figure and its (rows, columns) axes for pictures, without ticks or frames."""
+    size = ((width or side) * columns, side * rows)
+    fig, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    return fig, axes
+
+
+def caption(fig, text=""):
+    """Write a caption under the figure; for drawn pictures it says that they are drawn."""
+    drawn = word("drawn") if settings.DATASET.startswith("drawn") else ""
+    fig.supxlabel(f"{text}\n{drawn}".strip(), fontsize=8, color="0.35")
+
+
+def contact_sheet(images, titles, columns=8):
+    """Pictures (N, H, W, 3) in rows of `columns`, each under its title."""
+    fig, axes = grid(-(-len(images) // columns), columns, side=1.35)
+    for ax, image, title in zip(axes.flat, images, titles, strict=False):
+        ax.imshow(image)
+        ax.set_title(title, fontsize=8)
+    return fig
+
+
+def learning_curves(history):
+    """Loss and accuracy by epoch, on training and validation pictures, from `model.train`."""
+    fig, axes = plt.subplots(1, 2, figsize=(7, 2.4))
+    epochs = [row["epoch"] for row in history]
+    for ax, key in zip(axes, ("loss", "accuracy"), strict=True):
+        for name, style in ((key, "o-"), (f"val_{key}", "s--")):
+            label = word("validation" if name.startswith("val") else "training")
+            ax.plot(epochs, [row[name] for row in history], style, label=label)
+        ax.set(xlabel=word("epoch"), ylabel=word(key), xticks=epochs)
+    axes[0].legend(frameon=False)
+    return fig
+
+
+def enlarge(maps, side=settings.SIZE, geometry="true", stride=16, offset=7.5):
+    """Maps (N, h, w) as (N, side, side), bilinear, values beyond the outermost units held.
+
+    geometry "true": unit i stands where its field of view is centred, at pixel stride * i + offset
+    (block5_conv3 of VGG-16: 16 i + 7.5). "corners": the first and last unit on the first and last
+    pixel, as tf-keras-vis does; "half-pixel": each unit a tile of equal size, as most others do.
+    Maps of that side already are returned as they are.
+    """
+    if maps.shape[1:] == (side, side):
+        return maps
+    pixel = np.arange(side)
+    place = {
+        "true": lambda units: (pixel - offset) / stride,
+        "corners": lambda units: pixel * (units - 1) / (side - 1),
+        "half-pixel": lambda units: (pixel + 0.5) * units / side - 0.5,
+    }[geometry]
+    down, right = (_linear(place(units), units) for units in maps.shape[1:])
+    return np.einsum("ij,njk,lk->nil", down, maps, right)
+
+
+def _linear(positions, units):
+    """Matrix (len(positions), units) that interpolates linearly between whole positions."""
+    return np.stack([np.interp(positions, np.arange(units), row) for row in np.eye(units)], axis=1)
+
+
+def scaled(heatmap, percentile=99):
+    """A map (H, W) as 0..1: negative values are 0, the percentile and all above it are 1."""
+    positive = np.maximum(heatmap, 0)
+    top = np.percentile(positive, percentile) or positive.max()
+    return np.clip(positive / top, 0, 1) if top > 0 else positive
+
+
+def draw_map(ax, heatmap, image=None, colours=COLOURS):
+    """Draw a raw map into `ax`: alone if fine, over `image` if coarse; an empty map says so."""
+    if not (heatmap > 0).any():
+        ax.imshow(np.full((2, 2, 3), 0.8))
+        ax.text(0.5, 0.5, word("none"), ha="center", va="center")
+    elif image is None or heatmap.shape == image.shape[:2]:
+        ax.imshow(scaled(heatmap), cmap=colours, vmin=0, vmax=1)
+    else:
+        ax.imshow(overlay(image, heatmap, colours))
+
+
+def overlay(image, heatmap, colours=COLOURS, strength=0.55):
+    """A coarse map (h, w) in colours over its picture (H, W, 3); RGB in 0..1."""
+    heat = scaled(enlarge(heatmap[None], image.shape[0])[0], percentile=100)
+    picture = image / 255
+    return (1 - strength) * picture + strength * plt.get_cmap(colours)(heat)[..., :3]
+
+
+def row_of_maps(maps, titles, image=None):
+    """Raw maps side by side under their titles; coarse ones over `image` (H, W, 3)."""
+    fig, axes = grid(1, len(maps), side=1.9)
+    for ax, heatmap, text in zip(axes[0], maps, titles, strict=True):
+        draw_map(ax, heatmap, image)
+        ax.set_title(text)
+    return fig
+
+
+def signed_channels(gradients):
+    """The three colours of a signed array (H, W, 3) side by side, red above zero, blue below."""
+    fig, axes = grid(1, 3, side=1.9)
+    limit = np.percentile(np.abs(gradients), 99.5)
+    for k, (ax, colour) in enumerate(zip(axes[0], ("red", "green", "blue"), strict=True)):
+        ax.imshow(gradients[..., k], cmap="RdBu_r", vmin=-limit, vmax=limit)
+        ax.set_title(f"k = {k} ({colour})")
+    return fig
+
+
+def title(row):
+    """What a picture shows and what the network says, from a row of the predictions."""
+    return f"{word(row.label)} → {word(row.predicted)}, {row.probability:.1%}"
+
+
+def pairs(images, maps, rows):
+    """The figure that every technique notebook ends in: pictures above, their maps below."""
+    fig, axes = grid(2, len(images), side=1.75)
+    for column, image, heatmap, row in zip(axes.T, images, maps, rows, strict=True):
+        column[0].imshow(image)
+        column[0].set_title(title(row))
+        draw_map(column[1], heatmap, image)
+        if row.split == "both":
+            column[1].set_title(f"{word('evidence for')} {word(row.explained)}")
+    return fig
+
+
+def figure_1(images, maps):
+    """The report's Figure 1: three columns of pictures, a row for each technique, (a) to (l).
+
+    `maps` is a dict from technique to three raw maps. Heat maps are in jet, as in the report.
+    """
+    rows = ["original", *maps]
+    fig, axes = grid(len(rows), len(images), side=2.3, width=2.1)
+    for i, technique in enumerate(rows):
+        for j, ax in enumerate(axes[i]):
+            if technique == "original":
+                ax.imshow(images[j])
+            else:
+                colours = "jet" if technique == "grad_cam" else "gray"
+                draw_map(ax, maps[technique][j], images[j], colours)
+            letter = "abcdefghijklmnopqrstuvwxyz"[i * len(images) + j]
+            ax.set_title(f"({letter}) {word(technique)}", y=-0.14)
+    caption(fig)
+    return fig
+
+
+def comparison(images, maps, rows):
+    """A row for each picture, a column for each technique, one legend.
+
+    `maps` is a dict from technique to raw maps, `rows` the pictures' predictions.
+    """
+    fig, axes = grid(len(images), 1 + len(maps), side=1.8)
+    for ax, technique in zip(axes[0], ["original", *maps], strict=True):
+        ax.set_title(word(technique))
+    for i, (line, image, row) in enumerate(zip(axes, images, rows, strict=True)):
+        line[0].imshow(image)
+        line[0].text(-0.06, 0.5, title(row).replace(" → ", "\n→ ").replace(", ", "\n"),
+                     transform=line[0].transAxes, ha="right", va="center")  # fmt: skip
+        for ax, technique in zip(line[1:], maps, strict=True):
+            draw_map(ax, maps[technique][i], image)
+    heat = plt.cm.ScalarMappable(plt.Normalize(0, 1), COLOURS)
+    bar = fig.colorbar(heat, ax=axes, orientation="horizontal", shrink=0.3, aspect=40, pad=0.02)
+    bar.set_ticks([0, 1], labels=[word("low"), word("high")])
+    bar.set_label(word("legend"))
+    caption(fig)
+    return fig

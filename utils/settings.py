@@ -1,0 +1,42 @@
+"""Every switch of a run, read from the environment once; and where a run reads and writes."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SEED = 0
+SIZE = 150  # side of the network's input, in pixels: the report's
+
+_CHOICES = {
+    "DATASET": ("drawn-pets", "dogs-vs-cats"),
+    "PRECISION": ("auto", "float32", "bfloat16"),
+    "LANGUAGE": ("en", "pt"),
+    "SMOKE": ("", "0", "1"),
+}
+
+
+def environ(name, default=""):
+    """The value of the environment variable `name`, checked where only some values make sense.
+
+    Raises ValueError with the values that exist.
+    """
+    value = os.environ.get(name, default).strip() or default
+    if value not in _CHOICES.get(name, (value,)):
+        known = ", ".join(choice for choice in _CHOICES[name] if choice)
+        raise ValueError(f"{name}={value} is not known; choose one of: {known}.")
+    return value
+
+
+DATASET = environ("DATASET", "drawn-pets")
+PRECISION = environ("PRECISION", "auto")
+LANGUAGE = environ("LANGUAGE", "en")
+SMOKE = environ("SMOKE") == "1"  # the same path on a handful of pictures
+VGG16_WEIGHTS = environ("VGG16_WEIGHTS", "drawn" if DATASET.startswith("drawn") else "imagenet")
+
+_RUN = DATASET + ("-smoke" if SMOKE else "")
+DATA_DIR = ROOT / "data" / _RUN
+RESULTS_DIR = ROOT / "results" / _RUN
+MODELS = RESULTS_DIR / "models"
+MAPS = RESULTS_DIR / "maps"
+FIGURES = RESULTS_DIR / "figures"
+TABLES = RESULTS_DIR / "tables"
