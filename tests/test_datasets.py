@@ -1,0 +1,411 @@
+"""From archives to images.csv, on a handful of tiny pictures."""
+
+import io
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from utils import datasets, downloads, drawn_pets, settings
+from utils.datasets import DataError, build_table, load_images, load_masks, load_table, prepare
+
+COUNT = 12  # photographs of each class
+
+
+def jpeg(k):
+    """A small picture whose grey is k."""
+    file = io.BytesIO()
+    Image.new("RGB", (20 + k, 16), (k, k, k)).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def photographs(name="train/{}.{}.jpg", labels=("cat", "dog")):
+    return {name.format(label, k): jpeg(k) for label in labels for k in range(COUNT)}
+
+
+def archive(path, files):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return path
+
+
+def zip_in_zip(path):
+    train = archive(path.with_name("inner.zip"), photographs())
+    archive(
+        path, {"test1.zip": b"x", "train.zip": train.read_bytes(), "sampleSubmission.csv": b"x"}
+    )
+    train.unlink()
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """An empty project whose data set is dogs-vs-cats; nothing is to be had from Kaggle."""
+
+    def nothing(*_):
+        raise DataError("Nothing from Kaggle.")
+
+    for name in ("ARCHIVE", "DOWNLOAD"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(datasets, "fetch_from_kaggle", nothing)
+    monkeypatch.setattr(datasets, "KAGGLE_INPUT", tmp_path / "kaggle" / "input")
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    choose(monkeypatch, "dogs-vs-cats")
+    return tmp_path
+
+
+def choose(monkeypatch, dataset, smoke=False):
+    name = dataset + ("-smoke" if smoke else "")
+    monkeypatch.setattr(settings, "DATASET", dataset)
+    monkeypatch.setattr(settings, "SMOKE", smoke)
+    monkeypatch.setattr(settings, "DATA_DIR", settings.ROOT / "data" / name)
+
+
+def assert_complete(source):
+    pictures = prepare()
+    assert len(pictures) == 2 * COUNT and set(pictures["source"]) == {source}
+    assert (settings.DATA_DIR / "train/dog.3.jpg").read_bytes() == jpeg(3)
+
+
+# ------------------------------------------------------------------------------- the ways in
+
+
+def test_kaggles_zip_in_zip_in_data(house):
+    zip_in_zip(house / "data/dogs-vs-cats.zip")
+    assert_complete("dogs-vs-cats.zip")
+
+
+def test_train_zip_in_the_folder_of_the_data_set(house):
+    archive(house / "data/dogs-vs-cats/train.zip", photographs())
+    assert_complete("train.zip")
+
+
+def test_microsofts_archive(house):
+    others = {"PetImages/Cat/Thumbs.db": b"x", "readme[1].txt": b"x"}
+    pets = photographs("PetImages/{}/{}.jpg", ("Cat", "Dog"))
+    archive(house / "data/kagglecatsanddogs_5340.zip", pets | others)
+    assert_complete("kagglecatsanddogs_5340.zip")
+
+
+def test_an_archive_that_the_user_names(house, monkeypatch, tmp_path_factory):
+    path = tmp_path_factory.mktemp("elsewhere") / "any name.zip"
+    zip_in_zip(path)
+    monkeypatch.setenv("ARCHIVE", str(path))
+    assert_complete("any name.zip")
+
+
+@pytest.mark.parametrize("folder", ["dogs-vs-cats", "competitions/dogs-vs-cats"])
+def test_kaggle_input_comes_before_an_archive_in_data(house, folder):
+    archive(house / "data/train.zip", {})
+    archive(datasets.KAGGLE_INPUT / folder / "train.zip", photographs())
+    assert_complete("train.zip")
+
+
+def test_kaggle_input_unpacked(house):
+    for name, content in photographs().items():
+        path = datasets.KAGGLE_INPUT / "dogs-vs-cats/train" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert_complete("dogs-vs-cats")
+
+
+def test_all_pictures_unpacked_by_hand(house, monkeypatch):
+    monkeypatch.setitem(datasets.record(), "pictures", 2 * COUNT)
+    (settings.DATA_DIR / "train").mkdir(parents=True)
+    for name, content in photographs().items():
+        (settings.DATA_DIR / name).write_bytes(content)
+    assert_complete("train")
+
+
+def test_kaggle_is_asked_last_and_its_unfinished_download_is_no_archive(house, monkeypatch):
+    def fetched(slug, folder):
+        (folder / f"{slug}.zip.kaggle-partial").unlink()
+        return archive(folder / f"{slug}.zip", photographs())
+
+    part = archive(settings.DATA_DIR / "dogs-vs-cats.zip", {"train/cat.0.jpg": jpeg(0)})
+    part.with_name(part.name + ".kaggle-partial").touch()
+    monkeypatch.setattr(datasets, "fetch_from_kaggle", fetched)
+    assert_complete("dogs-vs-cats.zip")
+
+
+def test_microsoft_is_asked_on_request(house, monkeypatch):
+    def fetched(path, url, size, sha256):
+        assert url.endswith(path.name) and size == 824_887_076 and len(sha256) == 64
+        return archive(path, photographs("PetImages/{}/{}.jpg", ("Cat", "Dog")))
+
+    monkeypatch.setattr(datasets, "fetch", fetched)
+    with pytest.raises(DataError):
+        prepare()
+    monkeypatch.setenv("DOWNLOAD", "microsoft")
+    assert_complete("kagglecatsanddogs_5340.zip")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (None, "Nothing from Kaggle"),
+        ({"readme.txt": b"x"}, "holds none of the pictures"),
+        ({"train/cat.0.jpg": jpeg(0)}, "one class only"),
+    ],
+)
+def test_a_failure_says_what_is_wrong_and_names_the_other_ways(house, files, message):
+    if files:
+        archive(house / "data/train.zip", files)
+    with pytest.raises(DataError, match=message) as error:
+        prepare()
+    for way in ("data/", "ARCHIVE=", "DOWNLOAD=microsoft", "kaggle.com", "DATASET=drawn-pets"):
+        assert way in str(error.value)
+    assert not (settings.DATA_DIR / "pictures.csv").exists()
+
+
+def test_a_named_archive_that_is_not_there_is_said(house, monkeypatch):
+    monkeypatch.setenv("ARCHIVE", "nowhere.zip")
+    with pytest.raises(DataError, match="ARCHIVE names nowhere.zip"):
+        prepare()
+
+
+def test_smoke_takes_a_few_pictures_of_each_class(house, monkeypatch):
+    monkeypatch.setattr(datasets, "SMOKE_PICTURES", 5)
+    choose(monkeypatch, "dogs-vs-cats", smoke=True)
+    zip_in_zip(house / "data/dogs-vs-cats.zip")
+    assert sorted(prepare()["image"])[:5] == [f"train/cat.{k}.jpg" for k in range(5)]
+    assert len(load_images(build_table())) == 10
+
+
+# --------------------------------------------------------------- what is whole, and what is not
+
+
+@pytest.fixture
+def unpacked(house):
+    """The project with its pictures complete, and the archive they came from."""
+    archive(house / "data/train.zip", photographs())
+    prepare()
+    return house / "data/train.zip"
+
+
+def test_what_is_complete_is_not_fetched_again(unpacked):
+    unpacked.unlink()
+    assert_complete("train.zip")
+
+
+@pytest.mark.parametrize("damage", ["missing", "shorter"])
+def test_a_picture_that_is_missing_or_of_another_size_is_put_back(unpacked, damage):
+    picture = settings.DATA_DIR / "train/dog.3.jpg"
+    picture.unlink() if damage == "missing" else picture.write_bytes(b"x")
+    with pytest.raises(DataError, match="not complete"):
+        build_table()
+    assert_complete("train.zip")
+
+
+def test_an_interrupted_unpacking_is_not_whole_and_goes_on(house, monkeypatch):
+    archive(house / "data/train.zip", photographs())
+    write, written = downloads._write, []
+
+    def killed(path, content):
+        written.append(path.name)
+        if len(written) == 6:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    monkeypatch.setattr(downloads, "_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare()
+    assert not (settings.DATA_DIR / "pictures.csv").exists()
+    assert len(list((settings.DATA_DIR / "train").iterdir())) == 5
+    monkeypatch.setattr(downloads, "_write", write)
+    assert_complete("train.zip")
+
+
+def test_a_killed_build_leaves_no_table(unpacked, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    build_table()
+    (settings.DATA_DIR / "unreadable.csv").unlink()
+    monkeypatch.setattr(datasets, "read_image", killed)
+    with pytest.raises(KeyboardInterrupt):
+        build_table()
+    with pytest.raises(FileNotFoundError, match="run notebooks/01_download_data.ipynb first"):
+        load_table()
+
+
+def test_a_second_build_decodes_nothing(unpacked, monkeypatch):
+    table = build_table()
+    monkeypatch.setattr(datasets, "read_image", None)
+    pd.testing.assert_frame_equal(build_table(), table)
+
+
+def test_another_split_is_written_anew(unpacked, monkeypatch):
+    build_table()
+    monkeypatch.setattr(settings, "SEED", 1)
+    table = build_table()
+    assert (settings.DATA_DIR / "images.csv").exists()
+    assert table["split"].tolist() == datasets.split_table(prepare())["split"].tolist()
+
+
+# ---------------------------------------------------------------------------------- the table
+
+
+def test_bad_pictures_are_listed_and_left_out(house):
+    bad = {
+        "train/cat.3.jpg": b"",
+        "train/dog.0.jpg": b"<html>not found</html>",
+        "train/dog.7.jpg": jpeg(7)[:-40],
+    }
+    archive(house / "data/train.zip", photographs() | bad)
+    prepare()
+    table = build_table()
+    unreadable = pd.read_csv(settings.DATA_DIR / "unreadable.csv")
+    assert unreadable["image"].tolist() == list(bad) and unreadable["reason"].notna().all()
+    assert len(table) == 2 * COUNT - 3 and not table["image"].isin(bad).any()
+
+
+def test_the_rows_of_the_array_are_the_rows_of_the_table(house):
+    archive(house / "data/train.zip", photographs() | {"train/cat.0.jpg": b""})
+    prepare()
+    table = build_table()
+    assert np.load(settings.DATA_DIR / "images-150.npy").shape == (len(table), 150, 150, 3)
+    some = table.iloc[[7, 2, 20]]
+    numbers = [int(image.split(".")[1]) for image in some["image"]]
+    assert np.abs(load_images(some)[:, 75, 75, 0].astype(int) - numbers).max() <= 1
+    assert (table["width"] - 20).tolist() == [
+        int(datasets.scene(image)) for image in table["image"]
+    ]
+
+
+def test_the_table_and_the_empty_selection_have_the_agreed_form(unpacked):
+    table = build_table()
+    assert list(table)[:5] == ["image", "label", "split", "animal_mask", "head_mask"]
+    assert table["image"][9:12].tolist() == [
+        "train/cat.9.jpg",
+        "train/cat.10.jpg",
+        "train/cat.11.jpg",
+    ]
+    assert load_images(table[:0]).shape == (0, 150, 150, 3)
+    assert set(load_table("test")["split"]) == {"test"}
+    assert not datasets.has_masks(table)
+    with pytest.raises(DataError, match="without a head mask"):
+        load_masks(table, "head_mask")
+
+
+def pictures(count, both=0):
+    """A table as prepare() gives it."""
+    rows = [
+        (f"train/{label}.{k}.jpg", label, "train") for label in ("cat", "dog") for k in range(count)
+    ]
+    rows += [(f"both/{k}.jpg", label, "both") for k in range(both) for label in ("cat", "dog")]
+    return pd.DataFrame(rows, columns=["image", "label", "kind"])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "count", "sizes"),
+    [
+        ("drawn-pets", datasets.DRAWN_SCENES, (190, 20, 40)),
+        ("drawn-pets", datasets.SMOKE_SCENES, (4, 1, 3)),
+        ("dogs-vs-cats", 12500, (10000, 1250, 1250)),
+        ("dogs-vs-cats", datasets.SMOKE_PICTURES, (19, 2, 3)),
+    ],
+)
+def test_the_split_is_stratified(monkeypatch, dataset, count, sizes):
+    monkeypatch.setattr(settings, "DATASET", dataset)
+    counts = datasets.split_table(pictures(count)).groupby(["split", "label"]).size()
+    for split, size in zip(("train", "validation", "test"), sizes, strict=True):
+        assert counts[split].to_dict() == {"cat": size, "dog": size}
+
+
+def test_twins_are_in_the_same_split(monkeypatch):
+    monkeypatch.setattr(settings, "DATASET", "drawn-pets")
+    table = datasets.split_table(pictures(250, both=3))
+    train = table[table["kind"] == "train"]
+    assert train.groupby(train["image"].map(datasets.scene))["split"].nunique().max() == 1
+    assert set(table["split"][table["kind"] == "both"]) == {"both"}
+
+
+def test_the_split_is_the_same_each_time_and_the_seed_changes_it(monkeypatch):
+    monkeypatch.setattr(settings, "DATASET", "dogs-vs-cats")
+    first = datasets.split_table(pictures(50))["split"]
+    assert first.equals(datasets.split_table(pictures(50))["split"])
+    monkeypatch.setattr(settings, "SEED", 1)
+    assert not first.equals(datasets.split_table(pictures(50))["split"])
+
+
+def test_too_few_pictures_to_split_is_said(monkeypatch):
+    monkeypatch.setattr(settings, "DATASET", "dogs-vs-cats")
+    with pytest.raises(DataError, match="4 pictures of a cat"):
+        datasets.split_table(pictures(4))
+
+
+@pytest.mark.parametrize("count", [8, 250])
+def test_the_report_shows_a_dog_a_cat_a_dog_no_two_of_them_twins_and_one_with_both(
+    monkeypatch, count
+):
+    monkeypatch.setattr(settings, "DATASET", "drawn-pets")
+    chosen = datasets.report_pictures(datasets.split_table(pictures(count, both=2)))
+    assert chosen["label"].tolist() == ["dog", "cat", "dog", "cat", "dog"]
+    assert chosen["split"].tolist() == ["test"] * 3 + ["both"] * 2
+    assert chosen["image"][:3].map(datasets.scene).is_unique
+    assert set(chosen["image"][3:]) == {"both/0.jpg"}
+
+
+# ------------------------------------------------------------------------------- drawn pictures
+
+
+def draw(folder, scenes, both):
+    """A stand-in for drawn_pets.write_pets: grey pictures, masks of their left halves."""
+    rows = []
+    for kind, k, label in [("train", k, c) for k in range(scenes) for c in ("cat", "dog")] + [
+        ("both", k, c) for k in range(both) for c in ("cat", "dog")
+    ]:
+        image = f"both/{k}.jpg" if kind == "both" else f"train/{label}.{k}.jpg"
+        masks = {
+            f"{part}_mask": f"masks/{kind}.{label}.{k}.{part}.png" for part in ("animal", "head")
+        }
+        for name in (image, *masks.values()):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.repeat([[255, 0]], [30], axis=0).astype("uint8")).save(folder / name)
+        rows.append({"image": image, "label": label, "kind": kind} | masks)
+    return rows
+
+
+@pytest.fixture
+def drawn(house, monkeypatch):
+    choose(monkeypatch, "drawn-pets", smoke=True)
+    monkeypatch.setattr(drawn_pets, "write_pets", draw)
+    prepare()
+    return build_table()
+
+
+def test_drawn_pictures_come_with_masks_and_pictures_with_both_have_two_rows(drawn):
+    assert len(drawn) == 2 * datasets.SMOKE_SCENES + 2 * datasets.SMOKE_BOTH
+    assert datasets.has_masks(drawn)
+    masks = load_masks(drawn, "head_mask")
+    assert masks.shape == (len(drawn), 150, 150) and masks.dtype == bool
+    assert masks[:, :, :75].all() and not masks[:, :, 75:].any()
+    both = load_table("both")
+    assert both["label"].tolist() == ["cat", "dog"] and both["head_mask"].is_unique
+    assert len(load_images(datasets.report_pictures(drawn))) == 5
+
+
+def test_twins_share_their_scene_and_photographs_have_none(drawn):
+    train = drawn[drawn["split"] == "train"]
+    pair = datasets.twins(train)
+    assert pair["label"].tolist() == ["cat", "dog"]
+    assert pair["image"].map(datasets.scene).nunique() == 1
+    assert datasets.twins(train.assign(head_mask="")).empty
+
+
+def test_another_drawing_is_drawn_anew(drawn, monkeypatch):
+    monkeypatch.setattr(datasets, "SMOKE_SCENES", 9)
+    prepare()
+    assert not (settings.DATA_DIR / "images.csv").exists()
+    assert len(build_table()) == 20
+
+
+def test_a_missing_mask_is_drawn_again(drawn):
+    mask = settings.DATA_DIR / drawn["head_mask"][0]
+    mask.unlink()
+    prepare()
+    assert mask.exists()

@@ -1,0 +1,174 @@
+"""One image file to one RGB array, and every way that a file can be bad.
+
+A picture is uint8, (H, W, 3), upright, in sRGB, without transparency. The file's content says what
+it is, never its name. What cannot become such an array is a `BadImage`, whose text says why.
+"""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms
+from PIL.Image import Transpose
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+MAX_PIXELS = 60_000_000  # more than any camera's picture here; 180 MB once decoded
+MAX_BYTES = 100_000_000
+WHITE = (255, 255, 255, 255)
+TURNS = {  # EXIF orientation: what turns the picture upright
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+
+# Pillow warns of a broken EXIF block, which harms nobody, and warns of what is refused here anyway.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class BadImage(ValueError):
+    """A file that holds no usable picture; the text is one sentence that says why."""
+
+
+def read_image(path, size=None):
+    """The picture in a file as uint8 RGB, (H, W, 3), or squashed to (size, size, 3).
+
+    Of an animation, the first frame. Raises BadImage when the file cannot be read, is no picture,
+    breaks off, or would fill the memory.
+    """
+    return _decoded(path, lambda image: _rgb(image, size))
+
+
+def read_mask(path, size=None):
+    """The mask in a file as bool, (H, W), or its nearest pixels as (size, size)."""
+    return _decoded(path, lambda image: _mask(image, size))
+
+
+def picture_size(path):
+    """Width and height of the upright picture in pixels, from the head of the file."""
+    return _decoded(path, _size)
+
+
+def resize(image, size):
+    """An RGB array squashed to the square, uint8 (size, size, 3), as Keras' own loader does."""
+    return np.asarray(_square(Image.fromarray(image), size))
+
+
+def _decoded(path, decode):
+    """`decode` applied to the opened picture; whatever goes wrong there is a BadImage."""
+    content = _content(path)
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise BadImage(f"It would be {image.width} x {image.height} pixels: too large.")
+            return decode(image)
+    except BadImage:
+        raise
+    except Image.UnidentifiedImageError:
+        raise BadImage(
+            f"It is no picture of a known kind: it begins with {content[:12]}."
+        ) from None
+    except Exception as error:  # decoders meet damage with almost any exception
+        raise BadImage(f"It cannot be decoded: {_sentence(error)}") from None
+
+
+def _content(path):
+    """The bytes of a file. An error of the machine, and not of the file, is raised as it is."""
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise BadImage("There is no such file.")
+        if path.stat().st_size > MAX_BYTES:
+            raise BadImage(f"The file is larger than {MAX_BYTES // 10**6} MB.")
+        content = path.read_bytes()
+    except PermissionError:
+        raise BadImage("The permissions of the file forbid reading it.") from None
+    if not content:
+        raise BadImage("The file is empty.")
+    return content
+
+
+def _sentence(error):
+    """What an exception says, as the end of a sentence on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.rstrip(".")[:200] + "."
+
+
+def _rgb(image, size):
+    """A Pillow picture as an RGB array."""
+    if size:
+        image.draft(None, (2 * size, 2 * size))  # a JPEG is decoded at the scale that is needed
+    image.load()
+    image = _opaque(_srgb(_eight_bit(_upright(image))))
+    return np.asarray(_square(image, size) if size else image)
+
+
+def _mask(image, size):
+    """A Pillow picture as a bool array."""
+    image = image.convert("L")
+    return np.asarray(image.resize((size, size), Image.Resampling.NEAREST) if size else image) > 127
+
+
+def _square(image, size):
+    """A Pillow picture squashed to the square."""
+    return image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3)
+
+
+def _size(image):
+    """Width and height as they are once the picture is upright."""
+    turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow turns a TIFF by itself
+    return image.size[::-1] if turned else image.size
+
+
+def _orientation(image):
+    """The EXIF orientation, 1 to 8; 1 when the EXIF block is broken."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # of whatever kind; the pixels themselves are sound
+        return 1
+
+
+def _upright(image):
+    """The picture turned as its EXIF orientation says."""
+    turn = TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _eight_bit(image):
+    """16 bits per channel scaled to 8, a palette replaced by its colours."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image, "int64")
+        if values.min() < 0 or values.max() > 65535:
+            raise BadImage("Its values are neither 8 nor 16 bits wide.")
+        return Image.fromarray((values / 257).round().astype("uint8"))
+    if image.mode == "F":
+        raise BadImage("Its values are fractions, and no one says which of them is white.")
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image
+
+
+def _srgb(image):
+    """Colours turned into sRGB where the file carries a colour profile that can be used."""
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA", "CMYK"):
+        return image
+    mode = "RGB" if image.mode == "CMYK" else image.mode
+    try:
+        source, srgb = io.BytesIO(profile), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, source, srgb, outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):  # a broken or a foreign profile
+        return image
+
+
+def _opaque(image):
+    """RGB, with what is transparent shown on white."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image).convert("RGB")
