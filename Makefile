@@ -52,7 +52,7 @@ clean: ## remove what the notebooks wrote, but never data or trained networks
 
 rooms = $(patsubst %,utils/%.py,$(1))
 
-$(RUN)/01_download_data.ipynb: $(call rooms,settings files progress images datasets drawn_pets plotting)
+$(RUN)/01_download_data.ipynb: $(call rooms,settings progress files images downloads datasets drawn_shapes drawn_scenes drawn_pets plotting)
 $(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb $(call rooms,runtime model evaluation)
 $(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb utils/attention.py
 $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb

@@ -92,7 +92,7 @@ def test_a_figure_is_the_same_bytes_each_time(results):
 def test_progress_passes_everything_on_and_says_how_far_it_is(capsys, monkeypatch):
     clock = iter(range(0, 1000, 4))
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    assert list(progress([1, 2, 3, 4, 5], "pictures", every=10)) == [1, 2, 3, 4, 5]
+    assert list(progress([1, 2, 3, 4, 5], "pictures")) == [1, 2, 3, 4, 5]
     assert capsys.readouterr().out == "pictures: 3 of 5, 0.25 a second, 8 s left\n"
 
 

@@ -7,6 +7,9 @@ output has to be linear. `batch` bounds the memory and leaves the maps as they a
 or network that does not fit is a ValueError that says what would.
 """
 
+from functools import lru_cache
+from itertools import product
+
 import numpy as np
 
 from utils.progress import progress
@@ -56,15 +59,12 @@ def smoothgrad(
     gradient, (each, finish) = _input_gradient(model), _choice(AVERAGES, average=average)
     total = _compiled(lambda x, c: tf.reduce_sum(each(gradient(x, c)), 0), images)
     sums = [0.0] * len(images)
-    for start in range(0, n, batch):
-        samples = range(start, min(start + batch, n))
-        noise = np.stack([noise_of(seed, s, images.shape[1:]) for s in samples])
-        for i in progress(
-            range(len(images)), f"SmoothGrad to sample {samples.stop} of {n}, pictures"
-        ):
-            scale = sigma if absolute else sigma * np.ptp(np.float32(images[i]))
-            noisy = tf.constant(images[i] + np.float32(scale) * noise)
-            sums[i] += total(noisy, tf.fill(len(noise), class_index[i])).numpy()
+    parts = list(product(range(0, n, batch), range(len(images))))  # of one noise for all pictures
+    for start, i in progress(parts, f"SmoothGrad, parts of {batch} samples"):
+        noise = _noise(seed, start, min(start + batch, n), images.shape[1:])
+        scale = sigma if absolute else sigma * np.ptp(np.float32(images[i]))
+        noisy = tf.constant(images[i] + np.float32(scale) * noise)
+        sums[i] += total(noisy, tf.fill(len(noise), class_index[i])).numpy()
     return np.stack([finish(part / n) for part in sums])
 
 
@@ -196,6 +196,12 @@ def _choice(table, **given):
     if value not in table:
         raise ValueError(f"{name}={value!r} is not known; choose one of {tuple(table)}.")
     return table[value]
+
+
+@lru_cache(maxsize=1)
+def _noise(seed, start, stop, shape):
+    """The noise of the samples from `start` up to `stop`, kept until others are asked for."""
+    return np.stack([noise_of(seed, sample, shape) for sample in range(start, stop)])
 
 
 def noise_of(seed, sample, shape):

@@ -67,7 +67,7 @@ def _read_table(path):
 
 
 def save_rows(name, frame, key):
-    """Put rows into tables/<name>.csv in place of those with the same values in the column `key`."""
+    """Put rows into tables/<name>.csv, in place of those with the same value in column `key`."""
     path = settings.TABLES / f"{name}.csv"
     if path.exists():
         old = _read_table(path)
@@ -78,7 +78,7 @@ def save_rows(name, frame, key):
 def save_maps(technique, maps, rows):
     """Write raw maps (N, h, w) to maps/<technique>.npz, with what they explain.
 
-    `rows` is the table of predictions (N rows): each map's image, label, class_index and logit.
+    rows: their table of predictions (N rows), with image, label, class_index and logit.
     """
     columns = {name: rows[name].to_numpy() for name in ("class_index", "logit")}
     columns |= {name: rows[name].to_numpy(dtype=str) for name in ("image", "label")}

@@ -155,7 +155,7 @@ def _batches(images, labels, batch, epoch=None):
     starts = range(0, len(order), batch)
 
     def parts():
-        for start in progress(starts, f"{label}, batches", every=60):
+        for start in progress(starts, f"{label}, batches"):
             rows = order[start : start + batch]
             yield np.float32(images[rows]), labels[rows]
 

@@ -2,12 +2,14 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython import get_ipython
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from utils import settings
 
 COLOURS = "inferno"  # one perceptual colour map for every magnitude
 STYLE = {
-    "figure.dpi": 80,
+    "figure.dpi": 100,
     "figure.constrained_layout.use": True,
     "font.size": 9,
     "axes.titlesize": 9,
@@ -25,6 +27,7 @@ WORDS = {
         "none": "no positive\nevidence",
         "cat": "cat",
         "dog": "dog",
+        "both": "cat and dog",
         "evidence for": "evidence for",
         "training": "training",
         "validation": "validation",
@@ -47,6 +50,7 @@ WORDS = {
         "cat": "gato",
         "dog": "cachorro",
         "worst": "As imagens de teste de que a rede esteve menos segura: verdade → predição.",
+        "both": "gato e cachorro",
         "evidence for": "evidência para",
         "training": "treino",
         "validation": "validação",
@@ -67,8 +71,10 @@ def word(key):
 
 
 def use_style():
-    """Set the one style of all figures."""
+    """Set the one style of all figures; in notebooks as JPEG, since noise makes PNG large."""
     plt.rcParams.update(STYLE)
+    if get_ipython():
+        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
 
 
 def grid(rows, columns, side=1.6, width=None):
@@ -178,7 +184,12 @@ def signed_channels(gradients):
 
 
 def title(row):
-    """What a picture shows and what the network says, from a row of the predictions."""
+    """What a picture shows and what the network says of it, from a row of the predictions.
+
+    For a picture with both animals: which of the two the maps are asked for.
+    """
+    if row.split == "both":
+        return f"{word('both')}, {word('evidence for')} {word(row.explained)}"
     return f"{word(row.label)} → {word(row.predicted)}, {row.probability:.1%}"
 
 
@@ -187,10 +198,8 @@ def pairs(images, maps, rows):
     fig, axes = grid(2, len(images), side=1.75)
     for column, image, heatmap, row in zip(axes.T, images, maps, rows, strict=True):
         column[0].imshow(image)
-        column[0].set_title(title(row))
+        column[0].set_title(title(row).replace(", ", "\n"))
         draw_map(column[1], heatmap, image)
-        if row.split == "both":
-            column[1].set_title(f"{word('evidence for')} {word(row.explained)}")
     return fig
 
 
