@@ -8,11 +8,16 @@ BIN := .venv/bin
 READY := .venv/ready
 RESULTS := results/$(DATASET)$(if $(filter 1,$(SMOKE)),-smoke)
 RUN := $(RESULTS)/notebooks
-NOTEBOOKS := $(patsubst notebooks/%,$(RUN)/%,$(wildcard notebooks/0[1-7]_*.ipynb))
+run_of = $(patsubst notebooks/%,$(RUN)/%,$(wildcard notebooks/$(1)))
+NOTEBOOKS := $(call run_of,0[1-7]_*.ipynb)
+APPENDIX := $(call run_of,A*.ipynb)
 FIGURES := $(RESULTS)/figures/figure_1.png $(RESULTS)/figures/comparison.png
 
+# Tests are about the defaults, whatever is set outside.
+DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS=
+
 .DELETE_ON_ERROR:
-.PHONY: help figures test lint unit smoke lab base publish clean
+.PHONY: help figures appendix test lint unit smoke lab base publish clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,17 +28,19 @@ figures: $(READY) ## run notebooks 01-07 and draw Figure 1 (what is up to date i
 	else $(MAKE) --no-print-directory $(NOTEBOOKS); fi
 	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES))
 
+appendix: $(APPENDIX) ## run the appendix, from linear models to the saliency map
+
 test: lint unit smoke ## lint, unit tests, and every notebook on a handful of pictures
 
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 unit: $(READY)
-	@$(BIN)/python -m pytest -q
+	@$(DEFAULTS) $(BIN)/python -m pytest -q
 
 smoke: $(READY)
 	@rm -rf results/drawn-pets-smoke data/drawn-pets-smoke
-	@$(MAKE) --no-print-directory figures SMOKE=1 DATASET=drawn-pets
+	@$(MAKE) --no-print-directory figures appendix $(DEFAULTS) DATASET=drawn-pets SMOKE=1
 
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
@@ -41,8 +48,11 @@ lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 base: $(READY) ## draw the scenes and train the base of the drawn sets again (half an hour)
 	@$(BIN)/python -m utils.drawn_base
 
-publish: $(NOTEBOOKS) ## put the outputs of this run into notebooks/ and its figures into figures/
-	@cp -p $(NOTEBOOKS) notebooks/
+publish: ## put the outputs of the default run into notebooks/, and its figures into figures/
+	@test $(RUN) = results/drawn-pets/notebooks \
+	    || { echo "Only drawn pictures may be published: leave DATASET and SMOKE out."; exit 1; }
+	@$(MAKE) --no-print-directory figures appendix
+	@cp -p $(NOTEBOOKS) $(APPENDIX) notebooks/
 	@cp -p $(RESULTS)/figures/*.png figures/
 
 clean: ## remove what the notebooks wrote, but never data or trained networks
@@ -59,6 +69,9 @@ $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb
 $(RUN)/05_cam.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb utils/attention.py
 $(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
 $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
+
+$(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb \
+    $(call rooms,attention linear_models)
 
 # Runs into a folder of its own; only a notebook without any error takes the old one's place.
 $(RUN)/%.ipynb: notebooks/%.ipynb | $(READY)

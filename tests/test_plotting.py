@@ -18,6 +18,21 @@ def test_true_geometry_puts_unit_i_at_pixel_16_i_plus_7_5():
     assert large[71, 55] == pytest.approx(0)  # the next unit's centre is 16 pixels away
 
 
+@pytest.mark.parametrize(("units", "stride"), [(75, 2), (37, 4), (18, 8), (9, 16), (4, 32)])
+def test_every_layer_of_vgg16_has_its_own_stride(units, stride):
+    maps = np.zeros((1, units, units))
+    maps[0, 1, 1] = 1
+    first, second = stride + (stride - 1) / 2, 2 * stride + (stride - 1) / 2
+    large = plotting.enlarge(maps)[0]
+    assert large[int(first), int(first)] == large.max()
+    assert large[int(np.ceil(second)), int(first)] == 0
+
+
+def test_a_map_of_the_pictures_size_stays_as_it_is():
+    maps = np.random.default_rng(0).random((2, 150, 150))
+    np.testing.assert_allclose(plotting.enlarge(maps), maps)
+
+
 def test_the_outermost_units_are_held_to_the_edge():
     maps = np.zeros((1, 9, 9))
     maps[0, 0, 0] = 1

@@ -107,3 +107,34 @@ def test_utils_start_without_a_word():
         text=True,
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def make(folder, *arguments):
+    """Run make in a folder that holds only this project's Makefile and a list of packages."""
+    (folder / "Makefile").write_text((ROOT / "Makefile").read_text())
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_make_alone_prints_help(tmp_path):
+    run = make(tmp_path)
+    assert run.returncode == 0
+    assert "make figures" in run.stdout
+
+
+def test_without_a_python_that_fits_make_says_which_would(tmp_path):
+    (tmp_path / "requirements.txt").write_text("")
+    run = make(tmp_path, "figures", "CANDIDATES=false no-such-python")
+    assert run.returncode != 0
+    assert "No Python 3.11, 3.12 or 3.13 with its venv module was found" in run.stdout
+
+
+def test_packages_that_cannot_be_installed_are_one_sentence_and_tried_again(tmp_path):
+    (tmp_path / "requirements.txt").write_text("./no-such-package.whl")
+    for _ in range(2):
+        run = make(tmp_path, "figures", f"PYTHON={sys.executable}")
+        assert run.returncode != 0
+        assert "The packages could not be installed." in run.stdout
+        assert "Traceback" not in run.stdout + run.stderr
+    assert not (tmp_path / ".venv" / "ready").exists()

@@ -28,9 +28,15 @@ def single(number, size):
     return draw_pet(number, SPECIES[kind], size)[0], np.eye(len(SPECIES), dtype="float32")[kind]
 
 
+def either(number, size):
+    """One large animal or a crowd, in turn: heads of every size; (image, present)."""
+    return (single if number % 2 else draw_crowd)(number // 2, size)
+
+
 STAGES = (  # easy things first: a head that is hard to find is not learned from nothing
     dict(draw=single, size=64, count=6000, epochs=2),
     dict(draw=draw_crowd, size=96, count=5000, epochs=3),
+    dict(draw=either, size=144, count=6000, epochs=1),
 )
 
 

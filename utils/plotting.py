@@ -114,24 +114,26 @@ def learning_curves(history):
     return fig
 
 
-def enlarge(maps, side=settings.SIZE, geometry="true", stride=16, offset=7.5):
-    """Maps (N, h, w) as (N, side, side), bilinear, values beyond the outermost units held.
+def enlarge(maps, side=settings.SIZE, geometry="true"):
+    """Maps (N, h, w) as (N, side, side), bilinear; beyond the outermost units their values hold.
 
-    geometry "true": unit i stands where its field of view is centred, at pixel stride * i + offset
-    (block5_conv3 of VGG-16: 16 i + 7.5). "corners": the first and last unit on the first and last
-    pixel, as tf-keras-vis does; "half-pixel": each unit a tile of equal size, as most others do.
-    Maps of that side already are returned as they are.
+    geometry "true": each unit stands where its field of view is centred. After poolings that halved
+    the side to one s-th, unit i is at pixel s i + (s - 1) / 2: for block5_conv3, 16 i + 7.5.
+    "corners": the first and last unit on the first and last pixel, as in tf-keras-vis;
+    "half-pixel": a tile of equal size for each, as in most others.
     """
-    if maps.shape[1:] == (side, side):
-        return maps
     pixel = np.arange(side)
-    place = {
-        "true": lambda units: (pixel - offset) / stride,
-        "corners": lambda units: pixel * (units - 1) / (side - 1),
-        "half-pixel": lambda units: (pixel + 0.5) * units / side - 0.5,
-    }[geometry]
-    down, right = (_linear(place(units), units) for units in maps.shape[1:])
-    return np.einsum("ij,njk,lk->nil", down, maps, right)
+
+    def positions(units):
+        stride = 2 ** round(np.log2(side / units))
+        return {
+            "true": (pixel - (stride - 1) / 2) / stride,
+            "corners": pixel * (units - 1) / (side - 1),
+            "half-pixel": (pixel + 0.5) * units / side - 0.5,
+        }[geometry]
+
+    down, right = (_linear(positions(units), units) for units in maps.shape[1:])
+    return np.einsum("ij,njk,lk->nil", down, maps, right, optimize=True)
 
 
 def _linear(positions, units):
