@@ -208,6 +208,19 @@ def test_the_record_tells_how_the_network_came_to_be(small):
     assert {"head", "weights", "policy", "seed", "fingerprint"} <= set(record)
 
 
+def test_the_history_tells_means_over_all_batches_and_not_the_last(small, monkeypatch):
+    train, _ = small
+    losses = iter([4.0, 4.0, 1.0] + [0.0])  # batches of 4, 4 and 2 pictures; then validation
+
+    def step(*_, return_dict):
+        return {"loss": next(losses), "accuracy": 0.5}
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", step)
+    monkeypatch.setattr(keras.Model, "test_on_batch", step)
+    _, history = train(epochs=1)
+    assert history[0]["loss"] == pytest.approx((4 * 4 + 4 * 4 + 2 * 1) / 10)
+
+
 def test_a_loss_that_is_no_number_stops_with_what_to_try(small):
     train, _ = small
     with pytest.raises(FloatingPointError, match="smaller learning_rate"):

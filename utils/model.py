@@ -8,7 +8,7 @@ import numpy as np
 from utils import settings
 from utils.files import WRITTEN_BY, read, whole
 from utils.progress import progress
-from utils.runtime import keras, policy, set_seed, tf
+from utils.runtime import keras, policy, set_seed
 
 HEADS = ("dense", "gap")
 DRAWN_BASE = settings.ROOT / "data" / "vgg16_drawn.npz"
@@ -146,22 +146,22 @@ def predictions(model, images, rows, classes):
     )
 
 
-def _batches(images, labels, batch, epoch=None):
-    """A tf.data set of float32 pictures and labels; in an order of its own for each epoch."""
-    order, label = np.arange(len(images)), "validation"
-    if epoch is not None:
-        order = np.random.default_rng((settings.SEED, epoch)).permutation(order)
-        label = f"epoch {epoch + 1}"
-    starts = range(0, len(order), batch)
+def _passed(step, images, labels, order, batch, label):
+    """The mean loss and accuracy of one pass over the pictures in that order, (loss, accuracy).
 
-    def parts():
-        for start in progress(starts, f"{label}, batches"):
-            rows = order[start : start + batch]
-            yield np.float32(images[rows]), labels[rows]
-
-    spec = (tf.TensorSpec((None, *images.shape[1:]), "float32"), tf.TensorSpec((None,), "int32"))
-    dataset = tf.data.Dataset.from_generator(parts, output_signature=spec)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(starts))).prefetch(2)
+    `step` is `train_on_batch` or `test_on_batch` of a network.
+    """
+    sums = np.zeros(2)
+    for start in progress(range(0, len(order), batch), f"{label}, batches"):
+        rows = order[start : start + batch]
+        means = step(np.float32(images[rows]), labels[rows], return_dict=True)
+        sums += len(rows) * np.array([means["loss"], means["accuracy"]])
+        if not np.isfinite(sums[0]):
+            raise FloatingPointError(
+                f"The loss of {label} is not a number. Try a smaller learning_rate, or "
+                "PRECISION=float32."
+            )
+    return sums / len(order)
 
 
 def _fingerprint(recipe, *arrays):
@@ -191,23 +191,28 @@ def _resume(checkpoint, steps):
     return model, json.loads(checkpoint.with_suffix(".json").read_text())[:epochs]
 
 
-def _one_epoch(model, epoch, training, validation):
-    """Train for one epoch; a dict of its losses and accuracies."""
+def _one_epoch(model, epoch, training, validation, batch):
+    """Train for one epoch, in an order of its own; a dict of its losses and accuracies."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout):  # the same masks after a resume as without
             layer.seed_generator.state.assign([settings.SEED, epoch])
-    stop = keras.callbacks.TerminateOnNaN()
-    span = dict(initial_epoch=epoch, epochs=epoch + 1, shuffle=False)
-    fit = model.fit(training, validation_data=validation, callbacks=[stop], verbose=2, **span)
-    if not np.isfinite(fit.history["loss"][-1]):
-        raise FloatingPointError(
-            f"The loss of epoch {epoch + 1} is not a number. Try a smaller learning_rate, or "
-            "PRECISION=float32."
-        )
-    return {"epoch": epoch + 1} | {key: values[-1] for key, values in fit.history.items()}
+    order = np.random.default_rng((settings.SEED, epoch)).permutation(len(training[0]))
+    passes = (
+        *_passed(model.train_on_batch, *training, order, batch, f"epoch {epoch + 1}"),
+        *_passed(
+            model.test_on_batch, *validation, np.arange(len(validation[0])), batch, "validation"
+        ),
+    )
+    keys = ("loss", "accuracy", "val_loss", "val_accuracy")
+    row = {"epoch": epoch + 1} | dict(zip(keys, map(float, passes), strict=True))
+    print(
+        "epoch {epoch}: loss {loss:.4f}, accuracy {accuracy:.1%}; "
+        "validation loss {val_loss:.4f}, accuracy {val_accuracy:.1%}".format(**row)
+    )
+    return row
 
 
-def train(head, images, labels, validation, *, epochs=2, batch=16, learning_rate=2e-5):
+def train(head, images, labels, validation, *, epochs=2, batch=16, learning_rate=5e-5):
     """Fine-tune all parameters of `build(head)`, or load what an equal training left behind.
 
     images (N, 150, 150, 3) uint8, labels (N,) int, validation a pair of the same. Returns the
@@ -228,8 +233,7 @@ def train(head, images, labels, validation, *, epochs=2, batch=16, learning_rate
     steps = -(-len(images) // batch)
     model, history = _resume(checkpoint, steps) if checkpoint.exists() else _start(head, recipe)
     for epoch in range(len(history), epochs):
-        training = _batches(images, labels, batch, epoch)
-        history.append(_one_epoch(model, epoch, training, _batches(*validation, batch)))
+        history.append(_one_epoch(model, epoch, (images, labels), validation, batch))
         _save_json(checkpoint.with_suffix(".json"), history)  # first: `_resume` cuts it to length
         _save_model(checkpoint, model)
     model = in_policy(model, "float32")
