@@ -303,7 +303,7 @@ def pictures(count, both=0):
 @pytest.mark.parametrize(
     ("dataset", "count", "sizes"),
     [
-        ("drawn-pets", datasets.DRAWN_SCENES, (190, 20, 40)),
+        ("drawn-pets", datasets.DRAWN_SCENES, (150, 20, 30)),
         ("drawn-pets", datasets.SMOKE_SCENES, (4, 1, 3)),
         ("dogs-vs-cats", 12500, (10000, 1250, 1250)),
         ("dogs-vs-cats", datasets.SMOKE_PICTURES, (19, 2, 3)),
@@ -318,7 +318,7 @@ def test_the_split_is_stratified(monkeypatch, dataset, count, sizes):
 
 def test_twins_are_in_the_same_split(monkeypatch):
     monkeypatch.setattr(settings, "DATASET", "drawn-pets")
-    table = datasets.split_table(pictures(250, both=3))
+    table = datasets.split_table(pictures(200, both=3))
     train = table[table["kind"] == "train"]
     assert train.groupby(train["image"].map(datasets.scene))["split"].nunique().max() == 1
     assert set(table["split"][table["kind"] == "both"]) == {"both"}
@@ -338,7 +338,7 @@ def test_too_few_pictures_to_split_is_said(monkeypatch):
         datasets.split_table(pictures(4))
 
 
-@pytest.mark.parametrize("count", [8, 250])
+@pytest.mark.parametrize("count", [8, 200])
 def test_the_report_shows_a_dog_a_cat_a_dog_no_two_of_them_twins_and_one_with_both(
     monkeypatch, count
 ):

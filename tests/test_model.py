@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -98,6 +99,12 @@ def test_packed_weights_come_back_to_within_half_a_step(tmp_path):
     assert (np.abs(back - kernel) <= np.abs(kernel).max((0, 1, 2)) / 127 * 0.501).all()
 
 
+def test_the_drawn_base_is_the_file_that_the_page_on_the_data_names():
+    page = (settings.ROOT / "data" / "README.md").read_text()
+    assert hashlib.sha256(model.DRAWN_BASE.read_bytes()).hexdigest() in page
+    assert f"{model.DRAWN_BASE.stat().st_size:,}" in page
+
+
 def test_the_drawn_base_is_small_enough_to_ship_and_fits():
     assert model.DRAWN_BASE.stat().st_size <= 16e6
     weights = model.base_weights("drawn")
@@ -113,6 +120,10 @@ def test_another_precision_keeps_the_weights_and_nearly_the_scores(dense):
     back = model.in_policy(twin, "float32")
     images = np.random.default_rng(0).integers(0, 255, (1, 150, 150, 3))
     np.testing.assert_array_equal(model.logits(dense, images), model.logits(back, images))
+
+
+def test_no_pictures_have_no_scores(dense):
+    assert model.logits(dense, np.zeros((0, 150, 150, 3), "uint8")).shape == (0, 2)
 
 
 def test_probabilities_of_even_and_of_huge_logits():

@@ -34,7 +34,7 @@ from utils.settings import SIZE
 NOTEBOOK = "01_download_data"
 KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own notebooks find their data
 
-DRAWN_SCENES, DRAWN_BOTH = 250, 4  # a scene is a cat and a dog; pictures with one of each
+DRAWN_SCENES, DRAWN_BOTH = 200, 3  # a scene is a cat and a dog; pictures with one of each
 SMOKE_SCENES, SMOKE_BOTH = 8, 1
 SMOKE_PICTURES = 24  # of each class
 LEAST_TEST = 3  # of each class: the report shows three pictures
@@ -46,8 +46,8 @@ DATASETS = {
         "title": "Cats and dogs drawn by code, with masks of the animal and of its head",
         "licence": "as the project",
         "classes": ("cat", "dog"),
-        "validation": 0.08,
-        "test": 0.16,
+        "validation": 0.10,
+        "test": 0.15,
     },
     "dogs-vs-cats": {
         "title": "Photographs of cats and dogs, from Kaggle's competition Dogs vs. Cats",

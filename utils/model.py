@@ -113,11 +113,9 @@ def load(head):
 
 def logits(model, images, batch=32):
     """The network's scores before the softmax, float32 (N, classes); images (N, 150, 150, 3)."""
-    starts = range(0, len(images), batch)
-    parts = [
-        model.predict_on_batch(np.float32(images[i : i + batch]))
-        for i in progress(starts, "prediction, batches")
-    ]
+    parts = [np.empty((0, model.output_shape[-1]), "float32")]
+    for i in progress(range(0, len(images), batch), "prediction, batches"):
+        parts.append(model.predict_on_batch(np.float32(images[i : i + batch])))
     return np.concatenate(parts)
 
 
