@@ -210,6 +210,27 @@ def test_a_setting_that_matters_trains_anew(small, monkeypatch, change):
         train(**change)
 
 
+def test_another_base_under_the_same_name_trains_anew(small, monkeypatch, tmp_path):
+    train, _ = small
+    base = tmp_path / "base.weights.h5"
+    monkeypatch.setattr(settings, "VGG16_WEIGHTS", str(base))
+    base.write_text("one")
+    train()
+    base.write_text("two")
+    kill_in_epoch(monkeypatch, 0)
+    with pytest.raises(Killed):
+        train()
+
+
+def test_a_network_whose_file_is_gone_is_trained_again(small):
+    train, folder = small
+    first, _ = train()
+    (folder / "a" / "vgg16_dense.keras").unlink()
+    again, _ = train()
+    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_the_record_tells_how_the_network_came_to_be(small):
     train, folder = small
     train()

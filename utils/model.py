@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -163,12 +164,19 @@ def _passed(step, images, labels, order, batch, label):
 
 
 def _fingerprint(recipe, *arrays):
-    """A short name for a training: its settings and every byte of its data."""
+    """A short name for a training: its settings, its base and every byte of its data."""
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     for array in arrays:
-        for start in range(0, len(array), 256):
-            digest.update(np.ascontiguousarray(array[start : start + 256]))
+        rows = max(1, 2**24 // max(1, array[:1].nbytes))  # some 16 MB of a file at a time
+        for start in range(0, len(array), rows):
+            digest.update(np.ascontiguousarray(array[start : start + rows]))
     return digest.hexdigest()[:12]
+
+
+def _bytes_of(weights):
+    """The content of the file with the weights; nothing for ImageNet, which never changes."""
+    path = DRAWN_BASE if weights == "drawn" else Path(weights)
+    return np.fromfile(path, "uint8") if path.is_file() else np.empty(0, "uint8")
 
 
 def _start(head, recipe):
@@ -222,10 +230,12 @@ def train(head, images, labels, validation, *, epochs=2, batch=16, learning_rate
     set_seed()
     recipe = dict(head=head, weights=str(settings.VGG16_WEIGHTS), policy=policy())
     recipe |= dict(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=settings.SEED)
-    name = _fingerprint(recipe, images, labels, *validation)
+    name = _fingerprint(recipe, _bytes_of(settings.VGG16_WEIGHTS), images, labels, *validation)
     trained, record = (settings.MODELS / f"vgg16_{head}{end}" for end in (".keras", ".json"))
-    if record.exists() and (known := json.loads(record.read_text()))["fingerprint"] == name:
-        return load(head), known["history"]
+    if trained.exists() and record.exists():
+        known = json.loads(record.read_text())
+        if known["fingerprint"] == name:
+            return load(head), known["history"]
 
     checkpoint = settings.MODELS / f"unfinished-{head}-{name}.keras"
     steps = -(-len(images) // batch)
