@@ -1,7 +1,7 @@
 # The whole run in two commands: `make figures` and `make test`. `make` alone prints help.
 
 DATASET ?= drawn-pets
-export DATASET SMOKE
+export DATASET SMOKE VGG16_WEIGHTS PRECISION LANGUAGE
 export PYTHONDONTWRITEBYTECODE = 1
 
 BIN := .venv/bin
@@ -12,6 +12,9 @@ run_of = $(patsubst notebooks/%,$(RUN)/%,$(wildcard notebooks/$(1)))
 NOTEBOOKS := $(call run_of,0[1-7]_*.ipynb)
 APPENDIX := $(call run_of,A*.ipynb)
 FIGURES := $(RESULTS)/figures/figure_1.png $(RESULTS)/figures/comparison.png
+
+# A run under other settings is another run, although no file has changed.
+SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LANGUAGE)
 
 # Tests are about the defaults, whatever is set outside.
 DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS=
@@ -24,6 +27,7 @@ help: ## print this help
 	@echo "  DATASET=dogs-vs-cats in front runs it on the report's photographs; see README.md"
 
 figures: $(READY) ## run notebooks 01-07 and draw Figure 1 (what is up to date is not run again)
+	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings
 	@if $(MAKE) -q $(NOTEBOOKS); then echo "Nothing to do, all notebooks are up to date."; \
 	else $(MAKE) --no-print-directory $(NOTEBOOKS); fi
 	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES))
@@ -62,7 +66,10 @@ clean: ## remove what the notebooks wrote, but never data or trained networks
 
 rooms = $(patsubst %,utils/%.py,$(1))
 
-$(RUN)/01_download_data.ipynb: $(call rooms,settings progress files images downloads datasets drawn_shapes drawn_scenes drawn_pets plotting)
+$(RUN)/settings:
+	@mkdir -p $(@D) && echo "$(SWITCHES)" > $@
+
+$(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress files images downloads datasets drawn_shapes drawn_scenes drawn_pets plotting)
 $(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb $(call rooms,runtime model evaluation)
 $(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb utils/attention.py
 $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb

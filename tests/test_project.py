@@ -138,3 +138,89 @@ def test_packages_that_cannot_be_installed_are_one_sentence_and_tried_again(tmp_
         assert "The packages could not be installed." in run.stdout
         assert "Traceback" not in run.stdout + run.stderr
     assert not (tmp_path / ".venv" / "ready").exists()
+
+
+FAKE_JUPYTER = """#!/bin/sh
+# Stands in for nbconvert: "runs" a notebook by copying it, or fails where it says so.
+grep -q broken "$5" && { echo "ValueError: the cause"; exit 1; }
+cp "$5" "$7/"
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path):
+    """The Makefile among stand-ins for everything that it runs and reads; returns `figures`."""
+    for folder in (".venv/bin", "notebooks", "utils"):
+        (tmp_path / folder).mkdir(parents=True)
+    for path in [*NOTEBOOKS, *(ROOT / "utils").glob("*.py")]:
+        (tmp_path / path.relative_to(ROOT)).write_text("content")
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / ".venv" / "ready").write_text("")
+    jupyter = tmp_path / ".venv" / "bin" / "jupyter"
+    jupyter.write_text(FAKE_JUPYTER)
+    jupyter.chmod(0o755)
+
+    def figures(*arguments):
+        run = make(tmp_path, "figures", *DEFAULTS, *arguments)
+        return run, [line[18:20] for line in run.stdout.splitlines() if "Running" in line]
+
+    return figures, tmp_path
+
+
+DEFAULTS = ("DATASET=drawn-pets", "SMOKE=", "PRECISION=", "LANGUAGE=", "VGG16_WEIGHTS=")
+ALL = ["01", "02", "03", "04", "05", "06", "07"]
+
+
+def touch(path):
+    """Make a file newer than everything that was made so far."""
+    later = max(p.stat().st_mtime for p in path.parents[1].rglob("*")) + 1
+    os.utime(path, (later, later))
+
+
+def test_figures_runs_all_notebooks_in_order_and_then_has_nothing_to_do(workplace):
+    figures, folder = workplace
+    first, ran = figures()
+    assert ran == ALL
+    assert "results/drawn-pets/figures/figure_1.png" in first.stdout
+    second, ran = figures()
+    assert ran == []
+    assert "Nothing to do" in second.stdout
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("notebooks/07_comparison.ipynb", ["07"]),
+        ("notebooks/05_cam.ipynb", ["05", "06", "07"]),
+        ("utils/attention.py", ["03", "04", "05", "06", "07"]),
+        ("utils/images.py", ALL),
+    ],
+)
+def test_a_change_runs_what_depends_on_it_and_no_more(workplace, changed, expected):
+    figures, folder = workplace
+    figures()
+    touch(folder / changed)
+    assert figures()[1] == expected
+
+
+def test_another_setting_is_another_run(workplace):
+    figures, _ = workplace
+    figures()
+    assert figures("LANGUAGE=pt")[1] == ALL
+    assert figures("LANGUAGE=pt")[1] == []
+
+
+def test_a_failing_notebook_is_named_and_what_was_made_before_stays(workplace):
+    figures, folder = workplace
+    figures()
+    (folder / "notebooks" / "04_smoothgrad.ipynb").write_text("broken")
+    touch(folder / "notebooks" / "04_smoothgrad.ipynb")
+    run, ran = figures()
+    assert run.returncode != 0
+    assert ran == ["04"]
+    assert "ValueError: the cause" in run.stdout
+    assert "notebooks/04_smoothgrad.ipynb stopped at the cell above" in run.stdout
+    executed = folder / "results" / "drawn-pets" / "notebooks" / "04_smoothgrad.ipynb"
+    assert executed.read_text() == "content"
+    (folder / "notebooks" / "04_smoothgrad.ipynb").write_text("mended")
+    assert figures()[1] == ["04", "07"]
