@@ -386,6 +386,8 @@ def test_drawn_pictures_come_with_masks_and_pictures_with_both_have_two_rows(dra
     assert masks[:, :, :75].all() and not masks[:, :, 75:].any()
     both = load_table("both")
     assert both["label"].tolist() == ["cat", "dog"] and both["head_mask"].is_unique
+    images, labels = datasets.load_examples(both)
+    assert images.shape == (2, 150, 150, 3) and labels.tolist() == [0, 1]
     assert len(load_images(datasets.report_pictures(drawn))) == 5
 
 

@@ -2,7 +2,7 @@
 
     prepare()      the pictures as files under data/<dataset>/, and pictures.csv, written last
     build_table()  every picture decoded once: images-150.npy, unreadable.csv, images.csv
-    load_table(), load_images(), load_masks()   for the notebooks after the first
+    load_table(), load_examples(), load_images(), load_masks()   for the notebooks after the first
 
 A data set is one entry of DATASETS; all else here holds for each of them.
 """
@@ -329,6 +329,11 @@ def load_images(table):
     every = load_table()["image"]
     rows = pd.Series(every.index, index=every).groupby(level=0).first()
     return np.array(_images()[rows.loc[table["image"]].to_numpy()])
+
+
+def load_examples(table):
+    """The pictures of a table's rows (N, 150, 150, 3) and their class indices, int32 (N,)."""
+    return load_images(table), table["label"].map(class_names().index).to_numpy("int32")
 
 
 def load_masks(table, column):
