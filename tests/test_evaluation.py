@@ -112,3 +112,20 @@ def test_painting_over_leaves_nothing_of_what_was_there():
     assert painted.dtype == np.uint8
     assert (painted[:, :2] == painted[:, :1, :1]).all()
     np.testing.assert_array_equal(painted[:, 2:], images[:, 2:])
+
+
+def test_a_paired_difference_that_is_the_same_everywhere_is_certain():
+    a = np.random.default_rng(0).random(20)
+    np.testing.assert_allclose(evaluation.bootstrap(a + 0.25 - a), 0.25)
+
+
+def test_a_constant_probability_has_that_area():
+    images, maps = np.ones((2, 4, 4, 3), "uint8"), np.random.default_rng(0).random((2, 4, 4))
+
+    def constant(pictures):
+        return np.full((len(pictures), 2), [0.3, 0.7])
+
+    for turned in (evaluation.deletion, evaluation.insertion):
+        curves = turned(constant, images, maps, 1, steps=5)
+        assert curves.shape == (2, 6)
+        np.testing.assert_allclose(evaluation.area_under(curves), 0.7)

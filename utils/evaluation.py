@@ -1,21 +1,89 @@
-"""How good a network or a map is, as a number with an interval."""
+"""How good a network or a map is, as a number with an interval.
+
+maps (N, h, w): raw, as the techniques return them. masks (N, H, W): bool, of the pictures' size; so
+maps are enlarged before they meet a mask. What has no answer for a picture, because its map
+holds a nan or its mask is empty, is nan there and is left out of every mean; n counts what is left.
+"""
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import gaussian_filter
+from scipy.fft import dctn, idctn
+from scipy.ndimage import distance_transform_edt, gaussian_filter, sobel
 from scipy.stats import rankdata
+
+from utils import settings
+from utils.progress import progress
+
+GREY = (123.68, 116.779, 103.939)  # ImageNet's mean colour: zero once VGG-16 has prepared it
+SUBSTRATES = {  # what stands where evidence is missing; "blur" is RISE's, 11 pixels wide at 224
+    "grey": lambda images: np.array(GREY),
+    "blur": lambda images: gaussian_filter(
+        images,
+        [5 / 224 * side for side in images.shape[1:3]],
+        output="float32",
+        truncate=1,
+        axes=(1, 2),
+    ),
+}
+AT_ONCE = 512  # pictures that deletion and insertion hand to the network in one call
 
 
 def accuracy_interval(correct, confidence_z=1.96):
     """(accuracy, low, high): share of True in `correct` (N,), with Wilson's 95 % interval.
 
-    Unlike the normal approximation it stays within 0..1 and is not empty at 100 %.
+    Unlike the normal approximation it stays within 0..1 and is not empty at 100 %. Nothing counted
+    gives nan.
     """
-    n, share = len(correct), float(np.mean(correct))
-    z2 = confidence_z**2 / n
+    n = len(correct)
+    if not n:
+        return (np.nan,) * 3
+    share, z2 = float(np.mean(correct)), confidence_z**2 / n
     middle = (share + z2 / 2) / (1 + z2)
     half = np.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
     return share, middle - half, middle + half
+
+
+def accuracy_row(model, split, correct):
+    """One row for accuracy.csv: model, split, n, accuracy, low, high; nothing counted gives nan."""
+    share, low, high = accuracy_interval(correct)
+    row = dict(model=model, split=split, n=len(correct), accuracy=share, low=low, high=high)
+    return pd.DataFrame([row])
+
+
+def bootstrap(values, statistic=np.mean, replicates=2000, seed=settings.SEED):
+    """(effect, low, high): a statistic of the rows of `values`, with its 95 % percentile interval.
+
+    Rows (N, ...) are pictures, and pictures are what is drawn again; rows with nan are left out.
+    Two techniques on the same pictures are compared by their paired difference, bootstrap(a - b).
+    One picture has no interval: low and high are nan. Efron and Tibshirani 1993, chapter 13.
+    """
+    values = _defined_rows(values)
+    if len(values) < 2:
+        return (statistic(values) if len(values) else np.nan), np.nan, np.nan
+    generator, n = np.random.default_rng(seed), len(values)
+    drawn = [statistic(values[generator.integers(0, n, n)]) for _ in range(replicates)]
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    return statistic(values), low, high
+
+
+def verdict(claim, section, test, values, baseline, *, expect="above"):
+    """One row on a claim: claim, section, test, n, effect, low, high, baseline, verdict.
+
+    effect: the mean of `values`, one per picture, with its 95 % interval: Wilson's where they are
+    hits and misses, as a bootstrap of n hits in n has no width, else the bootstrap's. "holds": the
+    interval lies wholly on the expected side of the baseline, "above" or "below"; "fails": wholly
+    on the other; "open": neither, or no interval.
+    """
+    if expect not in ("above", "below"):
+        raise ValueError(f"expect={expect!r} is not known; choose one of: above, below.")
+    values = _defined_rows(values)
+    hits = values.ndim == 1 and np.isin(values, (0, 1)).all()
+    effect, low, high = accuracy_interval(values) if hits else bootstrap(values)
+    sides = {"above": low > baseline, "below": high < baseline}
+    holds, fails = sides.pop(expect), *sides.values()
+    said = "holds" if holds else "fails" if fails else "open"
+    row = dict(claim=claim, section=section, test=test, n=len(values), effect=effect)
+    return pd.DataFrame([row | dict(low=low, high=high, baseline=baseline, verdict=said)])
 
 
 def blurred(maps, share=0.02):
@@ -23,23 +91,76 @@ def blurred(maps, share=0.02):
     return gaussian_filter(maps, (0, share * maps.shape[1], share * maps.shape[2]))
 
 
-def peak_inside(maps, masks):
-    """For each map (N, H, W) whether its largest value lies in the mask (N, H, W); (N,) bool.
+def peak_inside(maps, masks, tolerance=0):
+    """1.0 for each map (N, H, W) whose largest value lies in the mask (N, H, W), else 0.0; (N,).
 
-    A map that is nowhere positive points at nothing: a miss.
+    tolerance: how far from the mask, in pixels, still counts; the paper's 15 at a side of 224 are
+    10 at 150. Where several pixels share the largest value, all of them have to be inside. A map
+    that is flat, or nowhere positive, points at nothing: a miss. nan for an empty mask.
+    The pointing game: Zhang et al. 2016, section 4.2.
     """
-    rows = np.arange(len(maps))
-    peaks = maps.reshape(len(maps), -1).argmax(1)
-    return masks.reshape(len(masks), -1)[rows, peaks] & (maps.max((1, 2)) > 0)
+    masks, defined = _checked(maps, masks)
+    if tolerance:
+        masks = np.stack([distance_transform_edt(~mask) <= tolerance for mask in masks])
+    largest = maps.max((1, 2), keepdims=True)
+    outside = ((maps == largest) & ~masks).any((1, 2))
+    points = (largest.ravel() > 0) & (maps.min((1, 2)) < largest.ravel())
+    return np.where(defined, points & ~outside, np.nan)
 
 
 def energy_inside(maps, masks):
-    """The share of each map's positive values that lies in the mask, (N,); 0 if it has none."""
-    positive = np.maximum(maps, 0)
-    total = positive.sum((1, 2))
-    return np.divide(
-        (positive * masks).sum((1, 2)), total, out=np.zeros_like(total), where=total > 0
-    )
+    """The share of each map's positive values that lies in the mask, (N,); 0 if it has none.
+
+    nan for an empty mask. The energy-based pointing game: Wang et al. 2020 (Score-CAM).
+    """
+    masks, defined = _checked(maps, masks)
+    positive = np.where(defined[:, None, None], np.maximum(maps, 0), np.nan)
+    inside = np.sum(positive, (1, 2), dtype=float, where=masks)
+    return _ratio(inside, positive.sum((1, 2), dtype=float))
+
+
+def lift(maps, masks):
+    """`energy_inside` over the mask's share of the picture, (N,); 1 if a map knows nothing."""
+    return energy_inside(maps, masks) / _area(masks)
+
+
+def baseline_maps(images, seed=settings.SEED):
+    """Maps (N, H, W) that know no network: a dict of "centre", "edges" and "random".
+
+    centre: a Gaussian in the middle, its standard deviation a quarter of the side, the same for all
+    pictures; edges: the gradient of the mean colour by Sobel's filter; random: uniform noise. A
+    fourth is another picture's map, np.roll(maps, 1, 0).
+    """
+    grey = np.mean(images, -1, dtype="float32")
+    y, x = (np.linspace(-2, 2, side, dtype="float32") for side in grey.shape[1:])
+    centre = np.exp(-(y[:, None] ** 2 + x**2) / 2)
+    return {
+        "centre": np.broadcast_to(centre, grey.shape),
+        "edges": np.hypot(sobel(grey, 1), sobel(grey, 2)),
+        "random": np.random.default_rng(seed).random(grey.shape, "float32"),
+    }
+
+
+def localisation(technique, maps, masks, blur=0.0, baselines=None, tolerance=0):
+    """How well maps (N, H, W) point at each region, as a table with one row for each.
+
+    masks: a dict from the region's name to its masks (N, H, W); none, no row. pointing is the share
+    of maps with their peak in the region, with Wilson's interval (low, high), after a blur of that
+    share of the side; energy the mean share of the map in it, area the region's share of the
+    picture, and lift their ratio, 1 for a map that knows nothing. baseline: the best pointing among
+    the maps of the dict `baselines`, blurred alike; nan without.
+    """
+    pointed = [blurred(m, blur) for m in (maps, *(baselines or {}).values())]
+    rows = []
+    for region, mask in masks.items():
+        hits, *others = (peak_inside(m, mask, tolerance) for m in pointed)
+        defined = ~np.isnan(hits)
+        energy, area = _mean(energy_inside(maps, mask)), _mean(_area(mask)[defined])
+        best = max((_mean(other[defined]) for other in others), default=np.nan)
+        share = accuracy_interval(hits[defined])
+        rows.append((technique, region, defined.sum(), *share, energy, area, energy / area, best))
+    columns = ["technique", "region", "n", "pointing", "low", "high", "energy", "area", "lift"]
+    return pd.DataFrame(rows, columns=[*columns, "baseline"])
 
 
 def total_variation(maps):
@@ -52,13 +173,87 @@ def total_variation(maps):
     return (down + across) / np.maximum(np.abs(maps).mean((1, 2)), np.finfo("float32").tiny)
 
 
+def same_variation_blur(maps, target):
+    """Maps (N, H, W) blurred until the total variation of each is `target` (N,): the control.
+
+    What a technique gains over this gain of mere blur is its own. A map that varies less than its
+    target is left as it is. The blur is the discrete Gaussian with mirrored borders (Lindeberg
+    1990): of a map that is nowhere negative it keeps the sum and can only lower the variation, so
+    that halving the interval of the standard deviation finds it.
+    """
+    spectrum = dctn(maps.astype(float), axes=(1, 2))
+    rows, columns = (1 - np.cos(np.pi * np.arange(side) / side) for side in maps.shape[1:])
+    decay = rows[:, None] + columns
+    low, high = np.zeros((len(maps), 1, 1)), np.full((len(maps), 1, 1), max(maps.shape[1:]))
+    for _ in range(20):
+        middle = (low + high) / 2
+        smooth = idctn(spectrum * np.exp(-(middle**2) * decay), axes=(1, 2))
+        rough = (total_variation(smooth) > target)[:, None, None]
+        low, high = np.where(rough, middle, low), np.where(rough, high, middle)
+    return idctn(spectrum * np.exp(-(high**2) * decay), axes=(1, 2))
+
+
+def high_frequency_share(maps):
+    """The share of each map's energy above a quarter of the Nyquist frequency, (N,).
+
+    Energy: the squared 2-D Fourier transform without the mean. The frequency is radial, the length
+    of (down, across): above 1/8 of a cycle per pixel, waves shorter than 8 pixels. 0 for a flat
+    map; 1 - pi / 64, or 0.95, for white noise.
+    """
+    maps = np.float32(maps)  # whose mean in float64 is exact if they are flat
+    maps = maps - maps.mean((1, 2), keepdims=True, dtype=float)
+    energy = np.abs(np.fft.fft2(maps)) ** 2
+    down, across = (np.fft.fftfreq(side) for side in maps.shape[1:])
+    fast = np.hypot(down[:, None], across) > 1 / 8
+    return _ratio(np.sum(energy, (1, 2), where=fast), energy.sum((1, 2)))
+
+
+def gini(maps):
+    """How unequal each map's absolute values are, (N,): 0 if all are equal, 1 - 1/n for one pixel.
+
+    sum_i (2i - n - 1) x_i / (n sum_i x_i) over the n values x_i in ascending order. It grows with
+    n: compare maps of one grid only. Hurley and Rickard 2009.
+    """
+    values = np.sort(np.abs(maps).reshape(len(maps), -1).astype(float), axis=1)
+    n = values.shape[1]
+    return _ratio(values @ (2.0 * np.arange(1, n + 1) - n - 1), n * values.sum(1))
+
+
 def averaged(maps, cells):
-    """Maps (N, H, W) as means over a grid of cells x cells tiles; as they are if they have that."""
-    edges = [np.linspace(0, side, cells + 1).round().astype(int)[:-1] for side in maps.shape[1:]]
+    """Maps (N, H, W) as float32 means over cells x cells tiles, or cells = (rows, columns).
+
+    They stay as they are if they have that grid; maps of fewer values are a ValueError.
+    """
     sums, areas = maps, np.ones((1, *maps.shape[1:]))
-    for axis, edge in enumerate(edges, 1):
-        sums, areas = (np.add.reduceat(a, edge, axis=axis) for a in (sums, areas))
-    return sums / areas
+    for axis, count in enumerate(np.broadcast_to(cells, 2), 1):
+        edges = _edges(maps.shape[axis], count)
+        sums, areas = (np.add.reduceat(a, edges, axis, dtype=float) for a in (sums, areas))
+    return np.float32(sums / areas)  # float32, so that the means of equal values are equal
+
+
+def correlation(a, b):
+    """Pearson's correlation of each picture's two maps, (N,), on the coarser of their grids.
+
+    0 where one of the maps is flat: it agrees with nothing.
+    """
+    return _row_correlation(*_rows_on_one_grid(a, b))
+
+
+def rank_correlation(a, b):
+    """Spearman's correlation of each picture's two maps, (N,), on the coarser of their grids.
+
+    The finer maps are averaged, never the coarser ones enlarged: interpolated pixels are no
+    evidence. Ties have their mean rank. 0 where one of the maps is flat: it agrees with nothing.
+    """
+    return _row_correlation(*(rankdata(rows, axis=1) for rows in _rows_on_one_grid(a, b)))
+
+
+def spearman_brown(r, n):
+    """n r / (1 + (n - 1) r): how two means of n samples correlate if two single samples do by r.
+
+    r, a number or an array, in 0..1. Spearman 1910; Brown 1910.
+    """
+    return n * r / (1 + (n - 1) * r)
 
 
 def agreement(maps, shift=0):
@@ -69,26 +264,10 @@ def agreement(maps, shift=0):
     """
     ranks = {name: rankdata(m.reshape(len(m), -1), axis=1) for name, m in maps.items()}
     table = [
-        [_row_correlation(a, np.roll(b, -shift, 0)) for b in ranks.values()] for a in ranks.values()
+        [_mean(_row_correlation(a, np.roll(b, -shift, 0))) for b in ranks.values()]
+        for a in ranks.values()
     ]
     return pd.DataFrame(table, index=list(maps), columns=list(maps))
-
-
-def _row_correlation(a, b):
-    """The mean over rows of the correlation of a's row with b's; constant rows count as 0."""
-    a, b = (m - m.mean(1, keepdims=True) for m in (a, b))
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    products = (a * b).sum(1)
-    return np.divide(products, norms, out=np.zeros_like(norms), where=norms > 0).mean()
-
-
-def accuracy_row(model, split, correct):
-    """One row for accuracy.csv: model, split, n, accuracy, low, high; nothing counted gives nan."""
-    low = high = share = float("nan")
-    if len(correct):
-        share, low, high = accuracy_interval(correct)
-    row = dict(model=model, split=split, n=len(correct), accuracy=share, low=low, high=high)
-    return pd.DataFrame([row])
 
 
 def paint_over(images, masks):
@@ -97,19 +276,178 @@ def paint_over(images, masks):
     return np.where(masks[..., None], mean, images)
 
 
-def localisation(technique, maps, masks, blur=0.0):
-    """How well maps (N, H, W) point at each region, as a table with one row for each.
+def deletion(
+    predict,
+    images,
+    maps,
+    class_index,
+    *,
+    steps=28,
+    substrate="grey",
+    cells=None,
+    seed=settings.SEED,
+):
+    """The class's probability while the pixels that the map ranks first vanish: (N, steps + 1).
 
-    masks: a dict from the region's name to its masks (N, H, W); none, no row. pointing is the share
-    of maps with their peak in the region, with Wilson's interval (low, high), after a blur of that
-    share of the side; energy the mean share of the map in it, area the region's share of the
-    picture, and lift their ratio, 1 for a map that knows nothing.
+    predict: pictures (M, H, W, 3) to probabilities (M, classes). class_index: for all pictures or
+    one each; in the paper, the class predicted for the clean picture. substrate: "grey" (ImageNet's
+    mean), "blur", or an array of what stands where a pixel was. cells: maps are averaged to that
+    grid first and whole tiles vanish, so that coarse and fine maps delete the same shapes. Ties
+    fall in one random order, the same for all pictures. RISE: Petsiuk et al. 2018, section 3.3.
     """
-    rows = []
-    for region, mask in masks.items():
-        hits = peak_inside(blurred(maps, blur) if blur else maps, mask)
-        share, low, high = accuracy_interval(hits)
-        energy, area = energy_inside(maps, mask).mean(), mask.mean()
-        rows.append((technique, region, len(maps), share, low, high, energy, area, energy / area))
-    columns = ["technique", "region", "n", "pointing", "low", "high", "energy", "area", "lift"]
-    return pd.DataFrame(rows, columns=columns)
+    bare = _bare(images, substrate)
+    return _curves(predict, images, bare, maps, class_index, steps, cells, seed)
+
+
+def insertion(
+    predict,
+    images,
+    maps,
+    class_index,
+    *,
+    steps=28,
+    substrate="blur",
+    cells=None,
+    seed=settings.SEED,
+):
+    """As `deletion`, from the substrate to the picture: pixels appear that the map ranks first.
+
+    The paper's substrate is the blurred picture, on which an appearing pixel draws no edge.
+    """
+    bare = _bare(images, substrate)
+    return _curves(predict, bare, images, maps, class_index, steps, cells, seed)
+
+
+def area_under(curves):
+    """The area under each curve (N, steps + 1) over 0..1, (N,), by the trapezoid rule."""
+    return (curves[:, :-1] + curves[:, 1:]).mean(1) / 2
+
+
+def normalised(curves, clean):
+    """Curves with 0 at the bare substrate and 1 at the clean picture; nan where these are equal.
+
+    clean: where the clean picture stands, 0 for deletion and -1 for insertion. With two classes the
+    bare substrate has a probability near 0.5 or that of the favoured class, which no map changes.
+    """
+    clean, bare = curves[:, [clean]], curves[:, [-1 - clean]]
+    return (curves - bare) / np.where(clean == bare, np.nan, clean - bare)
+
+
+def tie_share(maps):
+    """The share of each map's pixels whose value another pixel has too, (N,): order left to chance.
+
+    Grad-CAM, whose ReLU makes zeros, has many.
+    """
+    counts = (np.unique(m, return_counts=True)[1] for m in maps)
+    shared = np.array([count[count > 1].sum() for count in counts]) / maps[0].size
+    return np.where(np.isfinite(maps).all((1, 2)), shared, np.nan)
+
+
+def _curves(predict, before, after, maps, class_index, steps, cells, seed):
+    """Probabilities (N, steps + 1) of pictures that turn from `before` to `after` in map order."""
+    turns = _turns(maps, before.shape[1:3], steps, cells, seed)
+    classes = np.broadcast_to(class_index, len(before))
+    curves, some = np.full((len(before), steps + 1), np.nan), max(1, AT_ONCE // (steps + 1))
+    for start in progress(range(0, len(before), some), f"curves, parts of {some} pictures"):
+        part = slice(start, start + some)
+        turned = turns[part, None] <= np.arange(steps + 1)[:, None, None]
+        pictures = np.where(turned[..., None], after[part, None], before[part, None])
+        scores = _probabilities(predict, pictures.reshape(-1, *before.shape[1:]))
+        scores = scores.reshape(*turned.shape[:2], -1)
+        curves[part] = np.take_along_axis(scores, classes[part, None, None], 2)[..., 0]
+    curves[~np.isfinite(maps).all((1, 2))] = np.nan
+    return curves
+
+
+def _turns(maps, shape, steps, cells, seed):
+    """The step, 1..steps, at which each pixel turns, (N, *shape): the largest map values first."""
+    if cells is None and maps.shape[1:] != shape:
+        raise ValueError(
+            f"Maps of {maps.shape[1:]} cannot rank the pixels of pictures of {shape}: enlarge the "
+            "maps, or give `cells`."
+        )
+    grid = np.broadcast_to(shape if cells is None else cells, 2)
+    values = averaged(maps, grid).reshape(len(maps), -1)
+    shuffled = np.random.default_rng(seed).permutation(grid.prod())
+    order = shuffled[np.argsort(-values[:, shuffled], axis=1, kind="stable")]
+    ends = np.linspace(0, grid.prod(), steps + 1).round()
+    turns = np.searchsorted(ends, np.argsort(order, axis=1), side="right")
+    row, column = (
+        np.searchsorted(_edges(side, count), np.arange(side), side="right") - 1
+        for side, count in zip(shape, grid, strict=True)
+    )
+    return turns.reshape(-1, *grid)[:, row[:, None], column]
+
+
+def _bare(images, substrate):
+    """Pictures of nothing but the substrate, in the shape and type of `images`."""
+    if isinstance(substrate, str):
+        if substrate not in SUBSTRATES:
+            known = ", ".join(SUBSTRATES)
+            raise ValueError(f"substrate={substrate!r} is not known; choose one of: {known}.")
+        substrate = SUBSTRATES[substrate](images)
+    if np.issubdtype(images.dtype, np.integer):
+        substrate = np.round(substrate)
+    return np.broadcast_to(np.asarray(substrate).astype(images.dtype), images.shape)
+
+
+def _probabilities(predict, pictures):
+    """What `predict` says of pictures, (M, classes); a ValueError if it is no probability."""
+    scores = np.asarray(predict(pictures))
+    if scores.min() < 0 or scores.max() > 1.001:
+        raise ValueError(
+            f"predict returned values in {scores.min():.3g}..{scores.max():.3g}, not "
+            "probabilities: wrap it in model.probabilities."
+        )
+    return scores
+
+
+def _checked(maps, masks):
+    """Masks as bool, and for which pictures (N,) there is an answer; maps (N, H, W) as masks."""
+    if maps.shape != masks.shape:
+        raise ValueError(
+            f"Maps {maps.shape} and masks {masks.shape} differ in shape: enlarge the maps first."
+        )
+    masks = masks.astype(bool)
+    return masks, np.isfinite(maps).all((1, 2)) & masks.any((1, 2))
+
+
+def _area(masks):
+    """Each mask's share of its picture, (N,); nan for an empty mask."""
+    return np.where(masks.any((1, 2)), (masks != 0).mean((1, 2)), np.nan)
+
+
+def _defined_rows(values):
+    """Values (N, ...) as float, without the rows that hold a nan."""
+    values = np.asarray(values, float)
+    return values[~np.isnan(values).any(tuple(range(1, values.ndim)))]
+
+
+def _mean(values):
+    """The mean of what is not nan; nan if there is nothing."""
+    values = values[~np.isnan(values)]
+    return values.mean() if len(values) else np.nan
+
+
+def _ratio(part, whole):
+    """part / whole, 0 where the whole is 0; nan stays nan."""
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole != 0)
+
+
+def _edges(side, cells):
+    """Where each of that many tiles begins along a side."""
+    if cells > side:
+        raise ValueError(f"A side of {side} values has no {cells} tiles: choose {side} or fewer.")
+    return np.linspace(0, side, cells + 1).round().astype(int)[:-1]
+
+
+def _rows_on_one_grid(a, b):
+    """Two stacks of maps as rows (N, cells) on the coarser of their grids."""
+    grid = np.minimum(a.shape[1:], b.shape[1:])
+    return [averaged(m, grid).reshape(len(m), -1).astype(float) for m in (a, b)]
+
+
+def _row_correlation(a, b):
+    """The correlation of each row of a with that of b, (N,); constant rows count as 0."""
+    a, b = (m - m.mean(1, keepdims=True) for m in (a, b))
+    return _ratio((a * b).sum(1), np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
