@@ -18,11 +18,7 @@ GREY = (123.68, 116.779, 103.939)  # ImageNet's mean colour: zero once VGG-16 ha
 SUBSTRATES = {  # what stands where evidence is missing; "blur" is RISE's, 11 pixels wide at 224
     "grey": lambda images: np.array(GREY),
     "blur": lambda images: gaussian_filter(
-        images,
-        [5 / 224 * side for side in images.shape[1:3]],
-        output="float32",
-        truncate=1,
-        axes=(1, 2),
+        images, 5 / 224 * images.shape[1], output="float32", truncate=1, axes=(1, 2)
     ),
 }
 AT_ONCE = 512  # pictures that deletion and insertion hand to the network in one call
@@ -290,10 +286,11 @@ def deletion(
     """The class's probability while the pixels that the map ranks first vanish: (N, steps + 1).
 
     predict: pictures (M, H, W, 3) to probabilities (M, classes). class_index: for all pictures or
-    one each; in the paper, the class predicted for the clean picture. substrate: "grey" (ImageNet's
-    mean), "blur", or an array of what stands where a pixel was. cells: maps are averaged to that
-    grid first and whole tiles vanish, so that coarse and fine maps delete the same shapes. Ties
-    fall in one random order, the same for all pictures. RISE: Petsiuk et al. 2018, section 3.3.
+    one each; in the paper, the class predicted for the clean picture. substrate: what stands where
+    a pixel was, "grey" (ImageNet's mean, of 0..255), "blur", or an array in the pictures' units.
+    cells: maps are averaged to that grid first and whole tiles vanish, so that coarse and fine maps
+    delete the same shapes. Ties fall in one random order, the same for all pictures.
+    RISE: Petsiuk et al. 2018.
     """
     bare = _bare(images, substrate)
     return _curves(predict, images, bare, maps, class_index, steps, cells, seed)
