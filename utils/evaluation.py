@@ -90,10 +90,10 @@ def blurred(maps, share=0.02):
 def peak_inside(maps, masks, tolerance=0):
     """1.0 for each map (N, H, W) whose largest value lies in the mask (N, H, W), else 0.0; (N,).
 
-    tolerance: how far from the mask, in pixels, still counts; the paper's 15 at a side of 224 are
-    10 at 150. Where several pixels share the largest value, all of them have to be inside. A map
-    that is flat, or nowhere positive, points at nothing: a miss. nan for an empty mask.
-    The pointing game: Zhang et al. 2016, section 4.2.
+    tolerance: how far from the mask, in pixels, still counts; the usual 15 at a side of 224 are 10
+    at 150. Where several pixels share the largest value, all of them have to be inside. A map that
+    is flat, or nowhere positive, points at nothing: a miss. nan for an empty mask.
+    The pointing game: Zhang et al. 2016.
     """
     masks, defined = _checked(maps, masks)
     if tolerance:
@@ -172,10 +172,10 @@ def total_variation(maps):
 def same_variation_blur(maps, target):
     """Maps (N, H, W) blurred until the total variation of each is `target` (N,): the control.
 
-    What a technique gains over this gain of mere blur is its own. A map that varies less than its
-    target is left as it is. The blur is the discrete Gaussian with mirrored borders (Lindeberg
-    1990): of a map that is nowhere negative it keeps the sum and can only lower the variation, so
-    that halving the interval of the standard deviation finds it.
+    A technique that lowers the variation has to do better than a blur that lowers it as much. A map
+    that varies less than its target is left as it is. The blur is the discrete Gaussian with
+    mirrored borders (Lindeberg 1990): of a map that is nowhere negative it keeps the sum and can
+    only lower the variation, so halving the interval of the standard deviation finds it.
     """
     spectrum = dctn(maps.astype(float), axes=(1, 2))
     rows, columns = (1 - np.cos(np.pi * np.arange(side) / side) for side in maps.shape[1:])
