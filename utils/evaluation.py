@@ -369,10 +369,7 @@ def _turns(maps, shape, steps, cells, seed):
     order = shuffled[np.argsort(-values[:, shuffled], axis=1, kind="stable")]
     ends = np.linspace(0, grid.prod(), steps + 1).round()
     turns = np.searchsorted(ends, np.argsort(order, axis=1), side="right")
-    row, column = (
-        np.searchsorted(_edges(side, count), np.arange(side), side="right") - 1
-        for side, count in zip(shape, grid, strict=True)
-    )
+    row, column = (_tile_of_each(*pair) for pair in zip(shape, grid, strict=True))
     return turns.reshape(-1, *grid)[:, row[:, None], column]
 
 
@@ -436,6 +433,11 @@ def _edges(side, cells):
     if cells > side:
         raise ValueError(f"A side of {side} values has no {cells} tiles: choose {side} or fewer.")
     return np.linspace(0, side, cells + 1).round().astype(int)[:-1]
+
+
+def _tile_of_each(side, cells):
+    """In which of that many tiles each place along a side lies."""
+    return np.searchsorted(_edges(side, cells), np.arange(side), side="right") - 1
 
 
 def _rows_on_one_grid(a, b):
