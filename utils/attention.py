@@ -2,9 +2,13 @@
 
 images (N, H, W, C), in the units of the network's input: here RGB in 0..255. class_index: the class
 that a map explains, one for all pictures or one for each (N,). maps: float32 (N, h, w), **raw**:
-not normalised, not clipped, not enlarged. The score S_c is the logit of class c, so the network's
-output has to be linear. `batch` bounds the memory and leaves the maps as they are. A class, layer
-or network that does not fit is a ValueError that says what would.
+not normalised, not clipped, not enlarged. The score S_c is the logit of class c, of any Keras
+classifier: `networks.flat` finds it. `batch` bounds the memory and leaves the maps as they are. A
+class, layer or network that does not fit is a ValueError that says what would.
+
+Precision is the network's own. `model.fast(network)` computes in bfloat16 where the machine gains
+by it; its docstring says which techniques bear that. Built in a tf.distribute strategy's scope, the
+network has its pictures shared among the devices.
 """
 
 from functools import lru_cache
@@ -12,8 +16,9 @@ from itertools import product
 
 import numpy as np
 
+from utils.networks import flat
 from utils.progress import progress
-from utils.runtime import keras, tf
+from utils.runtime import keras, shares, tf
 
 CHANNELS = {  # from the gradient's absolute values (..., C) to one value per pixel
     "max": lambda g: tf.reduce_max(g, -1),
@@ -38,14 +43,12 @@ def saliency_map(model, images, class_index, *, channels="max", batch=16):
     what differs is the gradient's sign, and it is gone.
     Report section 3.1.3; Simonyan et al. 2013, section 3.1.
     """
-    gradient, reduce = _input_gradient(model), _choice(CHANNELS, channels=channels)
-    return _in_batches(
-        lambda x, c: reduce(tf.abs(gradient(x, c))), model, images, class_index, batch, "saliency"
-    )
+    heatmap = _saliency(model := flat(model), _choice(CHANNELS, channels=channels))
+    return _in_batches(heatmap, model, images, class_index, batch, "saliency")
 
 
 def smoothgrad(
-    model, images, class_index, *, n=50, sigma=0.2, absolute=False, average="maps", seed=0, batch=10
+    model, images, class_index, *, n=50, sigma=0.2, absolute=False, average="maps", seed=0, batch=25
 ):
     """(1/n) sum_s M(I + N(0, sigma^2)), (N, H, W): the mean of n saliency maps M under noise.
 
@@ -55,16 +58,16 @@ def smoothgrad(
     mean g^2. Sample s is the same noise for every picture: a map depends on `seed`, not on the
     pictures beside it. Report section 3.2.2; Smilkov et al. 2017.
     """
-    images, class_index = _checked(model, images, class_index)
-    gradient, (each, finish) = _input_gradient(model), _choice(AVERAGES, average=average)
-    total = _compiled(lambda x, c: tf.reduce_sum(each(gradient(x, c)), 0), images)
+    images, class_index = _checked(model := flat(model), images, class_index)
+    each, finish = _choice(AVERAGES, average=average)
+    total = _compiled(_total(model, each), images)
     sums = [0.0] * len(images)
     parts = list(product(range(0, n, batch), range(len(images))))  # of one noise for all pictures
     for start, i in progress(parts, f"SmoothGrad, parts of {batch} samples"):
         noise = _noise(seed, start, min(start + batch, n), images.shape[1:])
         scale = sigma if absolute else sigma * np.ptp(np.float32(images[i]))
-        noisy = tf.constant(images[i] + np.float32(scale) * noise)
-        sums[i] += total(noisy, tf.fill(len(noise), class_index[i])).numpy()
+        noisy = tf.constant(images[i], tf.float32) + np.float32(scale) * noise
+        sums[i] += _shared(model, total, noisy, tf.fill(len(noise), class_index[i])).sum(0)
     return np.stack([finish(part / n) for part in sums])
 
 
@@ -74,19 +77,13 @@ def cam(model, images, class_index, *, batch=32):
     Only for a network that ends in global average pooling and one linear layer; the mean of the map
     is then the logit without its bias. Report section 3.3.3; Zhou et al. 2016, eq. 2.
     """
-    pooling, output = model.layers[-2:]
+    pooling, output = (model := flat(model)).layers[-2:]
     if not isinstance(pooling, keras.layers.GlobalAveragePooling2D):
         raise ValueError(
             f"CAM needs global average pooling right before the output, and {model.name} has "
             f"{pooling.name} there: use grad_cam, or a network with that head."
         )
-    features, weights = keras.Model(model.inputs, pooling.input), tf.transpose(output.kernel)
-
-    def heatmap(x, c):
-        feature_maps = tf.cast(features([x], training=False), tf.float32)
-        return tf.einsum("nijk,nk->nij", feature_maps, tf.gather(weights, c))
-
-    return _in_batches(heatmap, model, images, class_index, batch, "CAM")
+    return _in_batches(_cam(model), model, images, class_index, batch, "CAM")
 
 
 def grad_cam(model, images, class_index, *, layer=None, pooled="mean", batch=32):
@@ -96,12 +93,7 @@ def grad_cam(model, images, class_index, *, layer=None, pooled="mean", batch=32)
     the "sum" of the report's formula: 1/Z, which any normalisation of the map cancels.
     Report section 3.4.2; Selvaraju et al. 2017, eq. 1 and 2.
     """
-    gradient, pool = _feature_gradient(model, layer), _choice(POOLED, pooled=pooled)
-
-    def heatmap(x, c):
-        feature_maps, gradients = gradient(x, c)
-        return tf.nn.relu(tf.einsum("nijk,nk->nij", feature_maps, pool(gradients, (1, 2))))
-
+    heatmap = _grad_cam(model := flat(model), layer, _choice(POOLED, pooled=pooled))
     return _in_batches(heatmap, model, images, class_index, batch, "Grad-CAM")
 
 
@@ -111,13 +103,61 @@ def hires_cam(model, images, class_index, *, layer=None, batch=32):
     For a head that is linear in f the map sums to the logit without its bias, which makes it the
     yardstick for Grad-CAM on heads that are not. Draelos and Carin 2020.
     """
+    heatmap = _hires_cam(model := flat(model), layer)
+    return _in_batches(heatmap, model, images, class_index, batch, "HiResCAM")
+
+
+# ------------------------------------------------ functions of pictures x and classes c
+
+kept = lru_cache(maxsize=2)  # the same function again has its graph already
+
+
+@kept
+def _saliency(model, reduce):
+    gradient = _input_gradient(model)
+    return lambda x, c: reduce(tf.abs(gradient(x, c)))
+
+
+@kept
+def _total(model, each):
+    """The sum of `each` over samples, (1, ...): a row for each device that had a part of them."""
+    gradient = _input_gradient(model)
+    return lambda x, c: tf.reduce_sum(each(gradient(x, c)), 0, keepdims=True)
+
+
+@kept
+def _cam(model):
+    pooling, output = model.layers[-2:]
+    features = keras.Model(model.inputs, pooling.input)
+
+    def heatmap(x, c):
+        feature_maps = tf.cast(features([x], training=False), tf.float32)
+        weights = tf.cast(tf.transpose(output.kernel), tf.float32)
+        return tf.einsum("nijk,nk->nij", feature_maps, tf.gather(weights, c))
+
+    return heatmap
+
+
+@kept
+def _grad_cam(model, layer, pool):
+    gradient = _feature_gradient(model, layer)
+
+    def heatmap(x, c):
+        feature_maps, gradients = gradient(x, c)
+        return tf.nn.relu(tf.einsum("nijk,nk->nij", feature_maps, pool(gradients, (1, 2))))
+
+    return heatmap
+
+
+@kept
+def _hires_cam(model, layer):
     gradient = _feature_gradient(model, layer)
 
     def heatmap(x, c):
         feature_maps, gradients = gradient(x, c)
         return tf.reduce_sum(feature_maps * gradients, -1)
 
-    return _in_batches(heatmap, model, images, class_index, batch, "HiResCAM")
+    return heatmap
 
 
 def _input_gradient(model):
@@ -158,6 +198,9 @@ def _feature_layer(model, name):
     return maps[name]
 
 
+# -------------------------------------------------------------------------- running them
+
+
 def _in_batches(function, model, images, class_index, batch, label):
     """The maps of all pictures, `batch` at a time, by a function of pictures and classes."""
     images, class_index = _checked(model, images, class_index)
@@ -165,14 +208,33 @@ def _in_batches(function, model, images, class_index, batch, label):
     maps = []
     for i in progress(range(0, len(images), batch), f"{label}, batches"):
         x, c = images[i : i + batch], class_index[i : i + batch]
-        maps.append(compiled(tf.constant(x, tf.float32), tf.constant(c)))
+        maps.append(_shared(model, compiled, tf.constant(x, tf.float32), tf.constant(c)))
     return np.concatenate(maps)
 
 
 def _compiled(function, images):
     """`function` of pictures and classes as one graph for any number of pictures like `images`."""
-    pictures = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
-    return tf.function(function).get_concrete_function(pictures, tf.TensorSpec((None,), tf.int32))
+    return _graph(function, images.shape[1:])
+
+
+@lru_cache(maxsize=4)
+def _graph(function, shape):
+    pictures, classes = tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.int32)
+    return tf.function(function, input_signature=[pictures, classes], autograph=False)
+
+
+def _shared(model, function, x, c):
+    """function(x, c) as an array; on several devices, each of which takes a part of the rows."""
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1:
+        return function(x, c).numpy()
+    parts = shares(strategy, x, c)
+    return strategy.gather(_on_each(strategy, function)(*parts), axis=0).numpy()
+
+
+@lru_cache(maxsize=4)
+def _on_each(strategy, function):
+    return tf.function(lambda *parts: strategy.run(function, parts), autograph=False)
 
 
 def _checked(model, images, class_index):
@@ -201,7 +263,7 @@ def _choice(table, **given):
 @lru_cache(maxsize=1)
 def _noise(seed, start, stop, shape):
     """The noise of the samples from `start` up to `stop`, kept until others are asked for."""
-    return np.stack([noise_of(seed, sample, shape) for sample in range(start, stop)])
+    return tf.constant(np.stack([noise_of(seed, sample, shape) for sample in range(start, stop)]))
 
 
 def noise_of(seed, sample, shape):

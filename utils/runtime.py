@@ -6,6 +6,8 @@ import tempfile
 import time
 from contextlib import contextmanager
 
+import numpy as np
+
 from utils import settings
 
 
@@ -74,6 +76,28 @@ def policy(precision=None):
         except tf.errors.OpError:  # some processors have no bfloat16 convolution at all
             precision = "float32"
     return {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
+
+
+def strategy():
+    """How work is shared among devices: a tf.distribute strategy, to build networks in its scope.
+
+    Several machines, where TF_CONFIG names them (MultiWorkerMirroredStrategy); all GPUs of this
+    one, where it has more than one (MirroredStrategy); else the default, which shares nothing.
+    """
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    several = len(tf.config.list_logical_devices("GPU")) > 1
+    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+
+
+def shares(strategy, *arrays):
+    """Arrays with as many rows each, dealt to the devices in parts as equal as can be."""
+    parts = [np.array_split(array, strategy.num_replicas_in_sync) for array in arrays]
+
+    def share(context):
+        return tuple(tf.convert_to_tensor(p[context.replica_id_in_sync_group]) for p in parts)
+
+    return strategy.experimental_distribute_values_from_function(share)
 
 
 def machine():

@@ -1,0 +1,124 @@
+"""What a map costs: ours, tf-keras-vis and, where they are installed, two libraries of PyTorch.
+
+`make benchmark` runs it; `make peers` installs PyTorch, Captum and pytorch-grad-cam for it. All
+have the same network, weights, pictures and machine. Each case has a process of its own, so that
+the peak memory is its own too; its time is the best of a few calls, after one not counted.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from utils import datasets, files, model, plotting, runtime, settings
+
+PEERS = settings.ROOT / ".venv-peers" / "bin" / "python"
+IMAGES, SAMPLES = 8, 50  # pictures N and samples n of the comparison
+COUNTS, DEPTHS = (2, 5, 10, 20), (10, 25, 50, 100)  # N and n of the curves
+LARGE = 200  # the N whose memory is compared with that of 10
+TECHNIQUES = ("saliency", "smoothgrad", "grad_cam")
+LIBRARY = "tf-keras-vis"
+
+
+def main():
+    """Run every case; write tables/benchmark.csv and figures/benchmark."""
+    with tempfile.TemporaryDirectory() as folder:
+        _write_input(Path(folder))
+        rows = pd.DataFrame(_measured(case, Path(folder)) for case in _cases())
+    baseline = rows[rows["implementation"] == LIBRARY].set_index("technique")["seconds"]
+    ratio = rows["technique"].map(baseline) / rows["seconds"]
+    compared = (rows["images"] == IMAGES) & rows["samples"].isin((1, SAMPLES))
+    rows["ratio_to_tf_keras_vis"] = ratio.where(compared)
+    files.save_table("benchmark", rows.assign(machine=_processor()))
+    files.save_figure(curves(rows), "benchmark")
+    print(rows.round(3).to_string(index=False))
+
+
+def _cases():
+    """What is measured: (technique, implementation, precision, images, samples), in order."""
+    precisions = ["float32", *(["bfloat16"] if runtime.policy() != "float32" else [])]
+    implementations = [(LIBRARY, "float32"), *(("ours", p) for p in precisions)]
+    if PEERS.exists():
+        implementations += [("captum", p) for p in precisions]
+    cases = [(t, *i, IMAGES, SAMPLES if t == "smoothgrad" else 1)
+             for t in TECHNIQUES for i in implementations]  # fmt: skip
+    if PEERS.exists():
+        cases += [("grad_cam", "pytorch-grad-cam", p, IMAGES, 1) for p in precisions]
+    best = ("smoothgrad", "ours", precisions[-1])
+    cases += [(*best, 2, n) for n in DEPTHS] + [(*best, count, SAMPLES) for count in COUNTS]
+    return [*cases, (*best, LARGE, SAMPLES)]
+
+
+def _write_input(folder):
+    """The pictures (N, 150, 150, 3), the classes and the network's weights, for all processes."""
+    rows = files.load_table("predictions_dense")
+    rows = rows.iloc[np.arange(LARGE) % len(rows)]
+    images, classes = np.float32(datasets.load_images(rows)), rows["class_index"].to_numpy()
+    np.savez(folder / "input.npz", images=images, class_index=classes)
+    network = model.load("dense")
+    np.savez(folder / "weights.npz", *network.get_weights())
+    np.save(folder / "logits.npy", model.logits(network, images[:IMAGES]))
+
+
+def _measured(case, folder):
+    """One row of the table: the case, its cost, and how like tf-keras-vis' its maps are."""
+    technique, implementation, _, images, samples = case
+    python, script = sys.executable, "benchmark_case.py"
+    if implementation in ("captum", "pytorch-grad-cam"):
+        python, script = PEERS, "benchmark_torch.py"
+    command = [python, settings.ROOT / "utils" / script, folder, *map(str, case)]
+    run = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    if run.returncode:
+        raise RuntimeError(f"The case {case} failed:\n{run.stderr[-2000:]}")
+    columns = ("technique", "implementation", "precision", "images", "samples")
+    row = dict(zip(columns, case, strict=True)) | json.loads(run.stdout.splitlines()[-1])
+    row["maps_per_second"] = images / row["seconds"]
+    maps = np.load(folder / "maps.npy")
+    if implementation == LIBRARY:
+        np.save(folder / f"{technique}.npy", maps)
+    reference = np.load(folder / f"{technique}.npy")
+    row["correlation"] = np.nan
+    if maps.shape == reference.shape and samples in (1, SAMPLES):
+        row["correlation"] = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1]
+                                      for a, b in zip(maps, reference, strict=True)])  # fmt: skip
+    print(*case, f"{row['seconds']:.2f} s", flush=True)
+    return row
+
+
+def _processor():
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = "processor of unknown name"
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def curves(rows):
+    """Seconds against n and against N for SmoothGrad, with the straight lines that fit best."""
+    ours = rows[(rows["technique"] == "smoothgrad") & (rows["implementation"] == "ours")]
+    best = ours[ours["precision"] == ours["precision"].iloc[-1]]
+    fig, axes = plt.subplots(1, 2, figsize=(7, 2.6))
+    panels = (("samples", "n", best[best["images"] == 2]),
+              ("images", "N", best[(best["samples"] == SAMPLES)]))  # fmt: skip
+    for ax, (column, symbol, points) in zip(axes, panels, strict=True):
+        x, y = points[column], points["seconds"]
+        slope, start = np.polyfit(x, y, 1)
+        fit = 1 - np.var(y - slope * x - start) / np.var(y)
+        ax.plot(x, y, "o")
+        ax.plot(np.sort(x), start + slope * np.sort(x), "-", color="0.6", zorder=0)
+        ax.set(xlabel=symbol, ylabel="seconds", title=f"{slope:.3g} s for each, R² = {fit:.4f}")
+    plotting.caption(fig)
+    return fig
+
+
+if __name__ == "__main__":
+    plotting.use_style()
+    main()
