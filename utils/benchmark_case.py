@@ -26,9 +26,7 @@ def ours(technique, precision, samples):
     options = dict(n=samples, average="absolute")  # the library's order
     return {
         "saliency": lambda x, c: attention.saliency_map(network, x, c),
-        "smoothgrad": lambda x, c: attention.smoothgrad(
-            network, x, c, n=samples, average="absolute"
-        ),
+        "smoothgrad": lambda x, c: attention.smoothgrad(network, x, c, **options),
         "grad_cam": lambda x, c: attention.grad_cam(network, x, c),
     }[technique]
 
