@@ -83,9 +83,9 @@ def stream_maps(technique, explain, rows, *, part=16, **recipe):
     """Write maps/<technique>.npz from explain(rows), a part of the rows at a time.
 
     explain: a function of some rows to their raw maps (n, h, w). rows: as in `save_maps`. recipe:
-    what else the maps depend on. Only one part is in memory, and each is a file of its own until all
-    are there: a run that was stopped goes on where it was, unless network, pictures or recipe are
-    others.
+    what else the maps depend on. Only one part is in memory, and each is a file of its own until
+    all are there: a run that was stopped goes on where it was, for the same network, pictures and
+    recipe.
     """
     asked = rows[["image", "label", "class_index", "logit"]].to_csv(index=False)
     name = hashlib.sha256(f"{part} {sorted(recipe.items())} {asked}".encode()).hexdigest()[:12]
