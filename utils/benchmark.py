@@ -11,6 +11,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -18,6 +21,8 @@ import numpy as np
 import pandas as pd
 
 from utils import datasets, files, model, plotting, runtime, settings
+from utils.images import read_image
+from utils.runtime import keras, tf
 
 PEERS = settings.ROOT / ".venv-peers" / "bin" / "python"
 ROUNDS = 3
@@ -30,7 +35,10 @@ CASE = ["technique", "implementation", "precision", "images", "samples"]
 
 
 def main():
-    """Run every case; write tables/benchmark.csv and figures/benchmark."""
+    """Run every case; write tables/benchmark.csv, tables/throughput.csv and figures/benchmark."""
+    stages = throughput()
+    files.save_table("throughput", stages)
+    print(stages.round(1).to_string(index=False))
     with tempfile.TemporaryDirectory() as folder:
         _write_input(Path(folder))
         compared, ours = _cases()
@@ -40,6 +48,11 @@ def main():
     baseline = rows[rows["implementation"] == LIBRARY].set_index("technique")["maps_per_second"]
     ratio = rows["maps_per_second"] / rows["technique"].map(baseline)
     rows["ratio_to_tf_keras_vis"] = ratio.where(rows["images"] == rows["technique"].map(IMAGES))
+    work = rows["samples"] * rows["technique"].map({"grad_cam": 1}).fillna(
+        2
+    )  # forward passes' worth
+    speed = rows["maps_per_second"] * work * operations(model.load("dense"))
+    rows["share_of_limit"] = speed / rows["precision"].map(limit)
     files.save_table("benchmark", rows.assign(machine=_processor()))
     files.save_figure(curves(rows), "benchmark")
     print(rows.round(3).to_string(index=False))
@@ -92,6 +105,61 @@ def _measured(case, folder):
                                       for a, b in zip(maps, reference, strict=True)])  # fmt: skip
     print(*case, f"{row['seconds']:.2f} s", flush=True)
     return row
+
+
+def operations(network):
+    """Multiplications and additions of one forward pass through the convolutions."""
+    layers = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    return sum(
+        2 * np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:3]) for layer in layers
+    )
+
+
+@lru_cache
+def limit(precision):
+    """The operations per second of the convolution of VGG-16 that this machine is fastest at."""
+    return max(_convolving(side, width, precision) for side, width in ((37, 256), (18, 512)))
+
+
+def _convolving(side, width, precision, batch=25):
+    """Operations per second of a 3 x 3 convolution of `width` maps to as many."""
+    x = tf.ones((batch, side, side, width), precision)
+    kernel = tf.ones((3, 3, width, width), precision)
+    convolve = tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME"), autograph=False)
+    return 2 * batch * side**2 * 9 * width**2 / _best(lambda: convolve().numpy(), rounds=9)
+
+
+def throughput(batch=16):
+    """Pictures per second of each stage on the way to the network, and of training, as a table."""
+    rows = datasets.load_table("train").head(8 * batch)
+    images, labels = datasets.load_examples(rows)
+    paths = [settings.DATA_DIR / name for name in rows["image"]]
+    network = model.in_policy(model.build("dense"), runtime.policy())
+    network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    pool = ThreadPoolExecutor(os.cpu_count())
+
+    def batches(step):
+        for i in range(0, len(rows), batch):
+            step(np.float32(images[i : i + batch]), labels[i : i + batch])
+
+    stages = {
+        "decode and resize": lambda: list(pool.map(partial(read_image, size=settings.SIZE), paths)),
+        "from the cache": lambda: batches(lambda x, y: None),
+        "train": lambda: batches(network.train_on_batch),
+    }
+    speeds = {stage: len(rows) / _best(function) for stage, function in stages.items()}
+    table = pd.DataFrame(speeds.items(), columns=["stage", "pictures_per_second"])
+    return table.assign(times_training=table["pictures_per_second"] / speeds["train"])
+
+
+def _best(function, rounds=3):
+    """The shortest time of a few calls, in seconds."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def _processor():
