@@ -9,7 +9,7 @@ READY := .venv/ready
 RESULTS := results/$(DATASET)$(if $(filter 1,$(SMOKE)),-smoke)
 RUN := $(RESULTS)/notebooks
 run_of = $(patsubst notebooks/%,$(RUN)/%,$(wildcard notebooks/$(1)))
-NOTEBOOKS := $(call run_of,0[1-7]_*.ipynb)
+NOTEBOOKS := $(call run_of,0[1-9]_*.ipynb)
 APPENDIX := $(call run_of,A*.ipynb)
 FIGURES := $(RESULTS)/figures/figure_1.png $(RESULTS)/figures/comparison.png
 
@@ -26,7 +26,7 @@ help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "  DATASET=dogs-vs-cats in front runs it on the report's photographs; see README.md"
 
-figures: $(READY) ## run notebooks 01-07 and draw Figure 1 (what is up to date is not run again)
+figures: $(READY) ## run notebooks 01-09 and draw Figure 1 (what is up to date is not run again)
 	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings
 	@if $(MAKE) -q $(NOTEBOOKS); then echo "Nothing to do, all notebooks are up to date."; \
 	else $(MAKE) --no-print-directory $(NOTEBOOKS); fi
@@ -64,6 +64,7 @@ publish: ## put the outputs of the default run into notebooks/, and its figures 
 	@$(MAKE) --no-print-directory figures appendix
 	@cp -p $(NOTEBOOKS) $(APPENDIX) notebooks/
 	@cp -p $(RESULTS)/figures/*.png figures/
+	@$(BIN)/python -m utils.readme
 
 clean: ## remove what the notebooks wrote, but never data or trained networks
 	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables
@@ -82,6 +83,8 @@ $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb
 $(RUN)/05_cam.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention)
 $(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
 $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
+$(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb utils/more_techniques.py
+$(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb $(call rooms,evidence planted_cue)
 
 $(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb \
     $(call rooms,networks attention linear_models)
