@@ -1,6 +1,9 @@
 """From archives to images.csv, on a handful of tiny pictures."""
 
+import hashlib
 import io
+import runpy
+import tarfile
 import zipfile
 
 import numpy as np
@@ -8,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.test_downloads import Quiet, serving
 from utils import datasets, downloads, drawn_pets, settings
 from utils.datasets import DataError, build_table, load_images, load_masks, load_table, prepare
 
@@ -411,3 +415,219 @@ def test_a_missing_mask_is_drawn_again(drawn):
     mask.unlink()
     prepare()
     assert mask.exists()
+
+
+# ------------------------------------------------------------------------------- Oxford's pets
+
+
+BREEDS = ("Abyssinian", "Bombay", "beagle", "pug")  # two of cats, two of dogs
+PETS = [f"{breed}_{k}" for breed in BREEDS for k in (1, 2, 3, 10)]
+BOX = """<annotation><object><bndbox>
+<xmin>1</xmin><ymin>5</ymin><xmax>10</xmax><ymax>20</ymax></bndbox></object></annotation>"""
+
+
+def encoded(pixels, kind="JPEG"):
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(pixels, "uint8")).save(file, kind)
+    return file.getvalue()
+
+
+def oxford():
+    """Oxford's two archives as dicts, for pictures of 30 x 20: 15 columns of animal, 3 of border.
+
+    The first picture is a PNG, beagle_1 has no box, Bombay_1 one that cannot be read, pug_1 is not
+    as large as its trimap; one picture is not in the list, and macOS left something behind.
+    """
+    trimap = np.tile(np.repeat([1, 3, 2], [15, 3, 12]), (20, 1))
+    picture = np.full((20, 30, 3), 100)
+    images = {f"images/{name}.jpg": encoded(picture) for name in [*PETS, "pug_99"]}
+    images["images/Abyssinian_1.jpg"] = encoded(picture, "PNG")
+    images["images/pug_1.jpg"] = encoded(picture[:, :20])
+    lines = ["#Image CLASS-ID SPECIES BREED ID", *(f"{name} 1 1 1" for name in PETS[::-1])]
+    annotations = {"annotations/list.txt": "\n".join(lines).encode()}
+    annotations |= {f"annotations/trimaps/{name}.png": encoded(trimap, "PNG") for name in PETS}
+    annotations |= {f"annotations/xmls/{name}.xml": BOX.encode() for name in PETS}
+    annotations["annotations/xmls/Bombay_1.xml"] = BOX.encode()[:-60]
+    annotations["annotations/trimaps/._pug_1.png"] = b"macOS"
+    del annotations["annotations/xmls/beagle_1.xml"]
+    return {"images.tar.gz": images, "annotations.tar.gz": annotations}
+
+
+def tarred(files):
+    """The bytes of a plain tar file, as Oxford's are said to be in spite of their names."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as file:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def pets(house, monkeypatch):
+    """The project on oxford-pets, Dogs vs. Cats at hand, two test pictures a breed; its data/."""
+    archive(house / "data/train.zip", photographs())
+    for name, files in oxford().items():
+        (house / "data" / name).write_bytes(tarred(files))
+    monkeypatch.setattr(datasets, "BREED_TEST", 2)
+    choose(monkeypatch, "oxford-pets")
+    return house / "data"
+
+
+def names_of(split):
+    return [image.removeprefix("images/")[:-4] for image in load_table(split)["image"]]
+
+
+def test_the_first_pets_of_each_breed_with_both_masks_are_to_test_the_others_rest(pets):
+    pictures = prepare()
+    assert set(pictures["source"]) == {"train.zip, images.tar.gz, annotations.tar.gz"}
+    build_table()
+    assert names_of("test") == [
+        *("Abyssinian_1", "Abyssinian_2", "Bombay_2", "Bombay_3"),
+        *("beagle_2", "beagle_3", "pug_2", "pug_3"),
+    ]
+    assert sorted(names_of("test") + names_of("rest")) == sorted(PETS)
+    test = load_table("test")
+    assert test["label"].tolist() == ["cat"] * 4 + ["dog"] * 4
+    assert datasets.has_masks(test) and datasets.twins(test).empty
+    rest = load_table("rest").set_index("image")
+    assert rest.loc["images/beagle_1.jpg", ["animal_mask", "head_mask"]].tolist() == [
+        "masks/beagle_1.animal.png",
+        "",
+    ]
+    assert not rest.loc["images/pug_1.jpg", "animal_mask"], "of another size than its trimap"
+
+
+def test_the_network_for_oxfords_pets_learns_from_the_very_arrays_of_dogs_vs_cats(
+    pets, monkeypatch
+):
+    prepare()
+    build_table()
+    learned = [datasets.load_examples(load_table(split)) for split in ("train", "validation")]
+    choose(monkeypatch, "dogs-vs-cats")
+    build_table()
+    for split, arrays in zip(("train", "validation"), learned, strict=True):
+        for ours, theirs in zip(arrays, datasets.load_examples(load_table(split)), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_network_for_oxfords_pets_is_that_of_dogs_vs_cats(monkeypatch):
+    monkeypatch.setenv("DATASET", "oxford-pets")
+    monkeypatch.setenv("SMOKE", "1")
+    chosen = runpy.run_path(settings.__file__)
+    assert chosen["MODELS"].relative_to(chosen["ROOT"] / "results").parts == (
+        "dogs-vs-cats-smoke",
+        "models",
+    )
+    assert chosen["MAPS"].parent.name == "oxford-pets-smoke"
+
+
+def test_the_animal_ends_before_its_border_and_the_head_is_the_box_with_both_its_ends(pets):
+    prepare()
+    build_table()
+    regions = datasets.load_regions(load_table("test"))
+    assert regions["animal"][:, :, :75].all() and not regions["animal"][:, :, 75:].any()
+    rows, columns = np.arange(150)[:, None], np.arange(150)
+    assert (regions["head"] == ((rows >= 30) & (columns < 50))).all()
+
+
+def test_the_report_shows_pets_that_are_not_trained_on(pets):
+    prepare()
+    chosen = datasets.report_pictures(build_table())
+    shown = ["beagle_2", "Abyssinian_1", "beagle_3"]
+    assert chosen["image"].tolist() == [f"images/{name}.jpg" for name in shown]
+
+
+def test_smoke_takes_few_pets(pets, monkeypatch):
+    monkeypatch.setattr(datasets, "SMOKE_PICTURES", 5)
+    choose(monkeypatch, "oxford-pets", smoke=True)
+    prepare()
+    assert len(build_table()) == 2 * (5 - datasets.LEAST_TEST) + 2 * 5
+    assert len(list((pets / "oxford-pets-smoke/images").iterdir())) == 10
+
+
+def test_pets_that_are_complete_are_not_unpacked_again_and_lost_ones_are(pets):
+    prepare()
+    (settings.DATA_DIR / "masks/pug_2.head.png").unlink()
+    prepare()
+    assert (settings.DATA_DIR / "masks/pug_2.head.png").exists()
+    for name in oxford():
+        (pets / name).unlink()
+    assert len(prepare()) == 2 * (COUNT - datasets.LEAST_TEST) + len(PETS)
+
+
+class Oxford(Quiet):
+    """Gives Oxford's two archives away; `wrong` ones are not the files expected."""
+
+    def do_GET(self):
+        content = tarred(oxford()[self.path.rsplit("/", 1)[-1]])
+        self.answer(200, content[::-1] if "wrong" in self.path else content)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving(Oxford) as url:
+        yield url
+
+
+@pytest.fixture
+def far(pets, server, monkeypatch):
+    """Oxford's archives are not at hand, but on a server in the folder that one says."""
+
+    def on_server(folder):
+        files = []
+        for name, content in oxford().items():
+            (pets / name).unlink()
+            content = tarred(content)
+            file = {"url": f"{server}/{folder}/{name}", "size": len(content)}
+            files.append(file | {"sha256": hashlib.sha256(content).hexdigest()})
+        monkeypatch.setitem(datasets.record(), "files", files)
+
+    return on_server
+
+
+def test_oxfords_archives_are_downloaded_where_they_are_not_at_hand(far):
+    far("right")
+    prepare()
+    assert len(build_table().query("split == 'test'")) == 8
+    assert (settings.DATA_DIR / "images.tar.gz").exists()
+
+
+def test_a_download_that_is_not_oxfords_is_thrown_away(far):
+    far("wrong")
+    with pytest.raises(DataError, match="images.tar.gz is not the file expected.*other way in"):
+        prepare()
+    assert not (settings.DATA_DIR / "images.tar.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("images.tar.gz", lambda files: files | {"../x.jpg": b"x"}, "not safe to unpack"),
+        ("images.tar.gz", lambda files: {"images/tulip_1.jpg": b"x"}, "has no images/Abyssinian_1"),
+        ("annotations.tar.gz", lambda files: {"a.txt": b"x"}, "has no annotations/list.txt"),
+    ],
+)
+def test_an_archive_that_is_not_oxfords_is_said_with_the_other_way(pets, name, change, message):
+    (pets / name).write_bytes(tarred(change(oxford()[name])))
+    with pytest.raises(DataError, match=message) as error:
+        prepare()
+    assert "put images.tar.gz and annotations.tar.gz" in str(error.value)
+    assert not (settings.DATA_DIR / "pictures.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["images.tar.gz", "annotations.tar.gz"])
+def test_half_an_archive_is_called_damaged(pets, name):
+    content = (pets / name).read_bytes()
+    (pets / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match="damaged or not downloaded to its end"):
+        prepare()
+
+
+def test_without_dogs_vs_cats_its_ways_in_are_named_and_nothing_is_downloaded(far, pets):
+    far("right")
+    (pets / "train.zip").unlink()
+    with pytest.raises(DataError, match="Nothing from Kaggle.*DOWNLOAD=microsoft"):
+        prepare()
+    assert not (settings.DATA_DIR / "images.tar.gz").exists()

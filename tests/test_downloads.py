@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import threading
 import zipfile
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from utils import downloads, settings
-from utils.downloads import DataError, fetch, unpack
+from utils.downloads import DataError, extract, fetch, unpack
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -399,3 +400,85 @@ def test_unpacking_again_writes_only_what_is_missing_or_wrong(tmp_path):
     after = {path.name: path.stat().st_ino for path in folder.iterdir()}
     assert (folder / "dog.1.jpg").read_bytes() == pictures()["train/dog.1.jpg"]
     assert {name for name in after if after[name] != before[name]} <= {"cat.1.jpg", "dog.1.jpg"}
+
+
+# --------------------------------------------------------------------------- out of a tar file
+
+
+TREE = {f"tree/leaf.{k}": b"leaf" * 100 for k in range(4)}  # two blocks of 512 bytes each
+
+
+def tarred(path, files, mode="w", **entry):
+    """A tar file of a folder, of these files, and of one entry more if that is described."""
+    with tarfile.open(path, mode) as archive:
+        archive.addfile(described("tree", type=tarfile.DIRTYPE))
+        for name, content in files.items():
+            archive.addfile(described(name, size=len(content)), io.BytesIO(content))
+        if entry:
+            archive.addfile(described(**{"name": "tree/last"} | entry))
+    return path
+
+
+def described(name, **fields):
+    info = tarfile.TarInfo(name)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_what_is_asked_for_comes_out_of_a_tar_compressed_or_not(tmp_path, mode):
+    source = tarred(tmp_path / "a.tar.gz", TREE | {"tree/._leaf.1": b"macOS"}, mode)
+    extract(source, tmp_path / "out", ["tree/leaf.1"], optional=["tree/leaf.3", "tree/leaf.9"])
+    written = sorted(path.name for path in (tmp_path / "out/tree").iterdir())
+    assert written == ["leaf.1", "leaf.3"]
+    assert (tmp_path / "out/tree/leaf.3").read_bytes() == TREE["tree/leaf.3"]
+
+
+def test_names_that_begin_with_the_folder_itself_are_known_too(tmp_path):
+    source = tarred(tmp_path / "a.tar", {"./tree/leaf.1": b"x"})
+    extract(source, tmp_path / "out", ["tree/leaf.1"])
+    assert (tmp_path / "out/tree/leaf.1").read_bytes() == b"x"
+
+
+def test_a_tar_without_what_is_asked_for_is_another_archive(tmp_path):
+    source = tarred(tmp_path / "a.tar", TREE)
+    with pytest.raises(DataError, match="has no tree/bud: it is another archive"):
+        extract(source, tmp_path / "out", ["tree/leaf.1", "tree/bud"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"name": "../leaf.9"},
+        {"name": "/leaf.9"},
+        {"name": "tree/../../leaf.9"},
+        {"name": "C:\\leaf.9"},
+        {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"},
+        {"type": tarfile.LNKTYPE, "linkname": "tree/leaf.1"},
+        {"type": tarfile.FIFOTYPE},
+    ],
+)
+def test_a_tar_that_wants_out_of_the_folder_or_holds_more_than_files_is_refused(tmp_path, entry):
+    source = tarred(tmp_path / "a.tar", TREE, **entry)
+    with pytest.raises(DataError, match="not safe to unpack"):
+        extract(source, tmp_path / "out", ["tree/leaf.1"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("kept", [0, 0.1, 0.5, 0.9])
+def test_a_truncated_tar_is_called_damaged(tmp_path, mode, kept):
+    source = tarred(tmp_path / "a.tar.gz", TREE, mode)
+    content = source.read_bytes().rstrip(b"\0")
+    source.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(DataError, match="damaged or not downloaded to its end"):
+        extract(source, tmp_path / "out", ["tree/leaf.1"])
+
+
+def test_a_tar_cut_off_between_two_files_is_called_damaged(tmp_path):
+    source = tarred(tmp_path / "a.tar", TREE)
+    source.write_bytes(source.read_bytes()[: (1 + 3 * 2) * 512])  # the folder and three files
+    with pytest.raises(DataError, match="its end is missing"):
+        extract(source, tmp_path / "out", ["tree/leaf.0"])

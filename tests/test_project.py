@@ -96,7 +96,9 @@ def test_settings_come_from_the_environment(environment, expected):
 
 def test_an_unknown_setting_names_the_known_ones():
     error = settings_with(DATASET="cats").stderr.splitlines()[-1]
-    assert "DATASET=cats is not known; choose one of: drawn-pets, dogs-vs-cats" in error
+    assert (
+        "DATASET=cats is not known; choose one of: drawn-pets, dogs-vs-cats, oxford-pets" in error
+    )
 
 
 def test_utils_start_without_a_word():

@@ -9,8 +9,12 @@ A data set is one entry of DATASETS; all else here holds for each of them.
 
 import hashlib
 import os
+import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -19,6 +23,7 @@ from utils import drawn_pets, drawn_scenes, drawn_shapes, settings
 from utils.downloads import (
     DataError,
     disk_full,
+    extract,
     fetch,
     fetch_from_kaggle,
     natural,
@@ -27,7 +32,14 @@ from utils.downloads import (
     unpack,
 )
 from utils.files import read, whole
-from utils.images import BadImage, picture_size, read_image, read_mask
+from utils.images import (
+    BadImage,
+    picture_size,
+    read_image,
+    read_mask,
+    read_trimap,
+    write_mask,
+)
 from utils.progress import progress
 from utils.settings import SIZE
 
@@ -38,6 +50,8 @@ DRAWN_SCENES, DRAWN_BOTH = 200, 3  # a scene is a cat and a dog; pictures with o
 SMOKE_SCENES, SMOKE_BOTH = 8, 1
 SMOKE_PICTURES = 24  # of each class
 LEAST_TEST = 3  # of each class: the report shows three pictures
+BREED_TEST = 10  # of each of Oxford's 37 breeds: SmoothGrad on all would take hours without a GPU
+ANIMAL = 1  # in Oxford's trimaps; 2 is background, 3 the border, which is neither for certain
 COLUMNS = ["image", "label", "split", "animal_mask", "head_mask", "width", "height", "bytes"]
 
 DATASETS = {
@@ -74,12 +88,33 @@ DATASETS = {
         "825 MB and needs no account. data/README.md shows each step; DATASET=drawn-pets needs "
         "no download at all.",
     },
+    "oxford-pets": {
+        "title": "The Oxford-IIIT Pet photographs, with masks of the animal and of its head, to "
+        "test the network that learned from Dogs vs. Cats",
+        "licence": "CC BY-SA 4.0 for Oxford's; those of Dogs vs. Cats must not be re-published",
+        "classes": ("cat", "dog"),
+        "files": (
+            {
+                "url": "https://thor.robots.ox.ac.uk/~vgg/data/pets/images.tar.gz",
+                "size": 791_918_971,
+                "sha256": "67195c5e1c01f1ab5f9b6a5d22b8c27a580d896ece458917e61d459337fa318d",
+            },
+            {
+                "url": "https://thor.robots.ox.ac.uk/~vgg/data/pets/annotations.tar.gz",
+                "size": 19_173_078,
+                "sha256": "52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91",
+            },
+        ),
+        "ways": "The other way in: put images.tar.gz and annotations.tar.gz "
+        "(https://www.robots.ox.ac.uk/~vgg/data/pets/) into data/. data/README.md shows each step; "
+        "DATASET=drawn-pets needs no download at all.",
+    },
 }
 
 
-def record():
-    """The entry of DATASETS that the setting DATASET names."""
-    return DATASETS[settings.DATASET]
+def record(dataset=None):
+    """The entry of DATASETS with that name, or else the one that the setting DATASET names."""
+    return DATASETS[dataset or settings.DATASET]
 
 
 def class_names():
@@ -90,50 +125,65 @@ def class_names():
 # ------------------------------------------------------------------------------- the pictures
 
 
-def prepare():
+def prepare(dataset=None):
     """Make data/<dataset>/ complete unless it is, and return the table of its pictures.
 
-    One row per (picture, question): image, label, kind, animal_mask, head_mask, bytes, source.
-    The table is pictures.csv, written last: with it, and with each file at the size it tells, the
-    data set is whole. Raises DataError, with what to do next.
+    dataset: its name, or else what the setting DATASET says. One row per (picture, question):
+    image, label, kind, animal_mask, head_mask, bytes, source. The table is pictures.csv, written
+    last: with it, and with each file at the size it tells, the data set is whole. Raises DataError,
+    with what to do next.
     """
-    pictures = _finished()
+    dataset = dataset or settings.DATASET
+    folder, pictures = _folder(dataset), _finished(dataset)
     if pictures is None:
         for stale in ("pictures.csv", "images.csv"):
-            (settings.DATA_DIR / stale).unlink(missing_ok=True)
-        with disk_full(settings.DATA_DIR):
-            rows, source = _draw() if "drawn" in record() else _collect()
-            pictures = _inventory(rows, source)
-            _write_csv("pictures", pictures)
+            (folder / stale).unlink(missing_ok=True)
+        with disk_full(folder):
+            pictures = _inventory(folder, *_make(dataset))
+            _write_csv(folder / "pictures.csv", pictures)
     return pictures
 
 
-def _finished():
+def _folder(dataset):
+    """Where the pictures of a data set are."""
+    return settings.ROOT / "data" / settings.run(dataset)
+
+
+def _finished(dataset):
     """The table of a finished preparation; None when there is none, or when files differ."""
-    path = settings.DATA_DIR / "pictures.csv"
-    if not path.exists():
+    folder = _folder(dataset)
+    if not (folder / "pictures.csv").exists():
         return None
-    pictures = _read_csv(path)
-    if "drawn" in record() and set(pictures["source"]) != {_drawing()[2]}:
+    pictures = _read_csv(folder / "pictures.csv")
+    if "drawn" in record(dataset) and set(pictures["source"]) != {_drawing()[2]}:
         return None
-    there = [_bytes(image) == size for image, size in pictures[["image", "bytes"]].to_numpy()]
+    sizes = pictures[["image", "bytes"]].to_numpy()
+    there = [_bytes(folder / image) == size for image, size in sizes]
     masks = pictures[["animal_mask", "head_mask"]].to_numpy().ravel()
-    there += [_bytes(mask) > 0 for mask in masks if mask]
+    there += [_bytes(folder / mask) > 0 for mask in masks if mask]
     return pictures if len(there) and all(there) else None
 
 
-def _inventory(rows, source):
+def _make(dataset):
+    """Draw, or get, the pictures of a data set; their rows and their source."""
+    if "drawn" in record(dataset):
+        return _draw()
+    return _collect_annotated(dataset) if "files" in record(dataset) else _collect(dataset)
+
+
+def _inventory(folder, rows, source):
     """The table of the pictures, in natural order, with their sizes in bytes."""
     rows = sorted(rows, key=lambda row: (natural(row["image"]), row["label"]))
     columns = ["image", "label", "kind", "animal_mask", "head_mask"]
-    pictures = pd.DataFrame(rows).reindex(columns=columns, fill_value="")
-    return pictures.assign(bytes=pictures["image"].map(_bytes), source=source)
+    pictures = pd.DataFrame(rows).reindex(columns=columns, fill_value="").fillna("")
+    sizes = [_bytes(folder / image) for image in pictures["image"]]
+    return pictures.assign(bytes=sizes, source=source)
 
 
-def _bytes(image):
-    """The size of a picture's file, -1 when there is none."""
+def _bytes(path):
+    """The size of a file, -1 when there is none."""
     try:
-        return (settings.DATA_DIR / image).stat().st_size
+        return path.stat().st_size
     except OSError:
         return -1
 
@@ -152,17 +202,16 @@ def _draw():
     return record()["drawn"][0].write_pets(settings.DATA_DIR, scenes, both), source
 
 
-def _collect():
+def _collect(dataset):
     """Unpack the photographs from the first source that has them; their rows and their source."""
-    try:
-        source = _at_hand() or _download()
+    with _other_ways(dataset):
+        source = _at_hand(dataset) or _download(dataset)
         limit = SMOKE_PICTURES if settings.SMOKE else None
-        names = unpack(source, settings.DATA_DIR / "train", record()["patterns"], limit=limit)
+        patterns = record(dataset)["patterns"]
+        names = unpack(source, _folder(dataset) / "train", patterns, limit=limit)
         labels = [name.split(".")[0] for name in names]
-        if set(labels) != set(class_names()):
+        if set(labels) != set(record(dataset)["classes"]):
             raise DataError(f"{shown(source)} holds pictures of one class only.")
-    except DataError as error:
-        raise DataError(f"{error} {record()['ways']}") from None
     rows = [
         {"image": f"train/{name}", "label": label, "kind": "train"}
         for name, label in zip(names, labels, strict=True)
@@ -170,43 +219,161 @@ def _collect():
     return rows, source.name
 
 
-def _at_hand():
+@contextmanager
+def _other_ways(dataset):
+    """Add to what went wrong on the way to a data set which other ways there are."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{error} {record(dataset)['ways']}") from None
+
+
+def _at_hand(dataset):
     """The first source that is here: pictures unpacked by hand, Kaggle's input, an archive."""
-    slug, data = record()["kaggle"], settings.ROOT / "data"
-    unpacked = data / settings.DATASET / "train"
-    if sum(len(list(unpacked.glob(f"{name}.*"))) for name in class_names()) == record()["pictures"]:
+    known = record(dataset)
+    unpacked = settings.ROOT / "data" / dataset / "train"
+    count = sum(len(list(unpacked.glob(f"{label}.*"))) for label in known["classes"])
+    if count == known["pictures"]:
         return unpacked
-    folders = [KAGGLE_INPUT / slug, KAGGLE_INPUT / "competitions" / slug]
-    if found := next(filter(None, map(_in_kaggle_input, folders)), None):
-        return found
+    for folder in (KAGGLE_INPUT, KAGGLE_INPUT / "competitions"):
+        if found := _in_kaggle_input(folder / known["kaggle"], known["archives"]):
+            return found
     if named := settings.environ("ARCHIVE"):
         archive = settings.ROOT / Path(named).expanduser()
         if not archive.exists():
             raise DataError(f"ARCHIVE names {named}, and there is no such file.")
         return archive
-    return next(filter(None, map(_archive_in, (data, data / settings.DATASET))), None)
+    return _in_data(dataset, known["archives"])
 
 
-def _in_kaggle_input(folder):
+def _in_kaggle_input(folder, archives):
     """The archive in a folder of Kaggle's, or the folder itself where it is unpacked there."""
     if not folder.is_dir():
         return None
-    return _archive_in(folder) or (folder if any(folder.rglob("cat.*.jpg")) else None)
+    return _archive_in(folder, archives) or (folder if any(folder.rglob("cat.*.jpg")) else None)
 
 
-def _archive_in(folder):
-    """The first archive of the data set in a folder; one still being downloaded does not count."""
-    found = (path for name in record()["archives"] for path in sorted(folder.glob(name)))
+def _in_data(dataset, archives):
+    """The first of some archives in data/ or data/<dataset>/; None when there is none."""
+    data = settings.ROOT / "data"
+    return _archive_in(data, archives) or _archive_in(data / dataset, archives)
+
+
+def _archive_in(folder, archives):
+    """The first of some archives in a folder; one still being downloaded does not count."""
+    found = (path for name in archives for path in sorted(folder.glob(name)))
     return next((path for path in found if not unfinished(path)), None)
 
 
-def _download():
+def _download(dataset):
     """The archive, from Microsoft on request, else from Kaggle."""
-    folder = settings.ROOT / "data" / settings.DATASET
     if settings.environ("DOWNLOAD") == "microsoft":
-        file = record()["microsoft"]
-        return fetch(path=folder / file["url"].rsplit("/", 1)[-1], **file)
-    return fetch_from_kaggle(record()["kaggle"], folder)
+        return _fetched(dataset, record(dataset)["microsoft"])
+    return fetch_from_kaggle(record(dataset)["kaggle"], settings.ROOT / "data" / dataset)
+
+
+def _fetched(dataset, file):
+    """A file of a data set, downloaded under its own name and verified."""
+    return fetch(path=settings.ROOT / "data" / dataset / _name(file), **file)
+
+
+def _name(file):
+    return file["url"].rsplit("/", 1)[-1]
+
+
+# ----------------------------------------------------------------- Oxford's pictures and masks
+
+
+def _collect_annotated(dataset):
+    """The pictures that a network learns from, and Oxford's to test it; rows and source."""
+    folder, (rows, source) = _folder(dataset), _lessons(settings.LEARNS_FROM[dataset])
+    with _other_ways(dataset):
+        images, annotations = (
+            _in_data(dataset, [_name(file)]) or _fetched(dataset, file)
+            for file in record(dataset)["files"]
+        )
+        names = _listed(annotations, folder)
+        boxes = [f"annotations/xmls/{name}.xml" for name in names]
+        trimaps = [f"annotations/trimaps/{name}.png" for name in names]
+        extract(annotations, folder, trimaps, optional=boxes)
+        extract(images, folder, [f"images/{name}.jpg" for name in names])
+    return rows + _annotated(folder, names), f"{source}, {images.name}, {annotations.name}"
+
+
+def _lessons(dataset):
+    """The rows of another data set's training and validation pictures, and their source."""
+    pictures = split_table(prepare(dataset), dataset)
+    pictures = pictures[pictures["split"].isin(["train", "validation"])]
+    image = f"../{settings.run(dataset)}/" + pictures["image"]
+    rows = pd.DataFrame({"image": image, "label": pictures["label"], "kind": pictures["split"]})
+    return rows.to_dict("records"), pictures["source"].iloc[0]
+
+
+def _listed(archive, folder):
+    """The pictures in Oxford's list.txt, in natural order; for a smoke test a few of each class."""
+    extract(archive, folder, ["annotations/list.txt"])
+    text = (folder / "annotations" / "list.txt").read_text(encoding="utf-8", errors="replace")
+    names = sorted(set(re.findall(r"^([A-Za-z_]+_[0-9]+)\s", text, re.MULTILINE)), key=natural)
+    cats, dogs = ([name for name in names if _species(name) == label] for label in ("cat", "dog"))
+    limit = SMOKE_PICTURES if settings.SMOKE else None
+    return cats[:limit] + dogs[:limit]
+
+
+def _species(name):
+    """Oxford's breeds of cats are written with a capital letter, those of dogs without."""
+    return "cat" if name[0].isupper() else "dog"
+
+
+def _annotated(folder, names):
+    """The rows of Oxford's pictures with their masks: the first of each breed are to test.
+
+    Those that lack a mask, and those beyond the first BREED_TEST, are of the kind `rest`.
+    """
+    rows, count = [], Counter()
+    enough = LEAST_TEST if settings.SMOKE else BREED_TEST
+    for name in progress(names, "Writing masks"):
+        masks, breed = _write_masks(folder, name), name.rpartition("_")[0]
+        test = all(masks.values()) and count[breed] < enough
+        count[breed] += test
+        kind = "test" if test else "rest"
+        rows.append({"image": f"images/{name}.jpg", "label": _species(name), "kind": kind} | masks)
+    return rows
+
+
+def _write_masks(folder, name):
+    """Write the masks of one of Oxford's pictures; their names by column, "" for an empty one.
+
+    The animal is what the trimap is certain of: its border counts as outside. The head is the box,
+    where there is one. A trimap of another size than its picture is of no use.
+    """
+    try:
+        trimap = read_trimap(folder / f"annotations/trimaps/{name}.png")
+        fits = picture_size(folder / f"images/{name}.jpg") == trimap.shape[::-1]
+    except BadImage:
+        fits = False
+    if not fits:
+        return {"animal_mask": "", "head_mask": ""}
+    head = _box(folder / f"annotations/xmls/{name}.xml", trimap.shape)
+    masks = {}
+    for region, mask in (("animal", trimap == ANIMAL), ("head", head)):
+        masks[f"{region}_mask"] = f"masks/{name}.{region}.png" if mask.any() else ""
+        if mask.any():
+            write_mask(folder / f"masks/{name}.{region}.png", mask)
+    return masks
+
+
+def _box(path, shape):
+    """The boxes in a file of PASCAL VOC's kind as a mask of that shape; empty if there is none.
+
+    Such boxes count pixels from 1 and hold both of their ends.
+    """
+    mask = np.zeros(shape, bool)
+    with suppress(FileNotFoundError, ElementTree.ParseError, TypeError, ValueError):
+        for box in ElementTree.parse(path).iter("bndbox"):
+            sides = (box.findtext(side) for side in ("xmin", "ymin", "xmax", "ymax"))
+            left, top, right, bottom = (max(0, int(float(side))) for side in sides)
+            mask[max(0, top - 1) : bottom, max(0, left - 1) : right] = True
+    return mask
 
 
 # ---------------------------------------------------------------------------------- the table
@@ -218,7 +385,7 @@ def build_table():
     Returns the table of images.csv: image, label, split, animal_mask, head_mask, and width,
     height, bytes. Pictures that cannot be decoded are listed in unreadable.csv and left out.
     """
-    pictures = _finished()
+    pictures = _finished(settings.DATASET)
     if pictures is None:
         raise DataError("The pictures are not complete: call prepare() first.")
     planned = split_table(pictures)
@@ -227,24 +394,27 @@ def build_table():
     (settings.DATA_DIR / "images.csv").unlink(missing_ok=True)
     with disk_full(settings.DATA_DIR):
         sizes, reasons = _write_images(planned["image"])
-        _write_csv("unreadable", pd.DataFrame(reasons.items(), columns=["image", "reason"]))
+        unreadable = pd.DataFrame(reasons.items(), columns=["image", "reason"])
+        _write_csv(settings.DATA_DIR / "unreadable.csv", unreadable)
         table = planned[~planned["image"].isin(reasons)].copy()
         table[["width", "height"]] = np.reshape(sizes, (-1, 2))
-        _write_csv("images", table[COLUMNS])
+        _write_csv(settings.DATA_DIR / "images.csv", table[COLUMNS])
     return load_table()
 
 
-def split_table(pictures):
-    """The pictures with a column `split`: train, validation, test, or both.
+def split_table(pictures, dataset=None):
+    """The pictures with a column `split`: train, validation, test, both, or rest.
 
     Stratified: each class gives the same shares. The classes' pictures, in natural order, are
     dealt by one and the same permutation, so where picture K of one class is the twin of picture K
-    of the other, the two stay together.
+    of the other, the two stay together. What comes from another data set was dealt there.
     """
-    split = pictures["kind"].copy()
-    for label in class_names():
+    dataset, split = dataset or settings.DATASET, pictures["kind"].copy()
+    if dataset in settings.LEARNS_FROM:
+        return pictures.assign(split=split)
+    for label in record(dataset)["classes"]:
         rows = np.flatnonzero((pictures["label"] == label) & (pictures["kind"] == "train"))
-        validation, test = _share("validation", len(rows)), _share("test", len(rows))
+        validation, test = (_share(dataset, part, len(rows)) for part in ("validation", "test"))
         if len(rows) < validation + test + 1:
             raise DataError(f"There are {len(rows)} pictures of a {label}: too few to split.")
         rows = rows[np.random.default_rng(settings.SEED).permutation(len(rows))]
@@ -253,10 +423,10 @@ def split_table(pictures):
     return pictures.assign(split=split)
 
 
-def _share(split, count):
+def _share(dataset, split, count):
     """How many pictures of a class go to a split."""
     least = {"validation": 1, "test": LEAST_TEST}[split]
-    return max(least, round(record()[split] * count))
+    return max(least, round(record(dataset)[split] * count))
 
 
 def _built(planned):
@@ -386,7 +556,7 @@ def twins(table):
         return table[:0]
     numbers = table["image"].map(scene)
     complete = numbers.map(numbers.value_counts()) == len(class_names())
-    return table[complete & (numbers == numbers[complete].head(1).squeeze())]
+    return table[complete & numbers.isin(numbers[complete].head(1))]
 
 
 def scene(image):
@@ -407,6 +577,6 @@ def _read_csv(path):
     return pd.read_csv(path, keep_default_na=False)
 
 
-def _write_csv(name, table):
-    with whole(settings.DATA_DIR / f"{name}.csv") as path:
-        table.to_csv(path, index=False)
+def _write_csv(path, table):
+    with whole(path) as part:
+        table.to_csv(part, index=False)

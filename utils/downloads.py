@@ -5,11 +5,13 @@ Knows how to fetch and to unpack, and nothing of what the pictures are for.
 
 import contextlib
 import errno
+import gzip
 import hashlib
 import io
 import re
 import shutil
 import stat
+import tarfile
 import threading
 import time
 import zipfile
@@ -281,14 +283,29 @@ def unpack(source, folder, patterns, *, inner="train.zip", limit=None):
     `limit` pictures of each label. Pictures that are there already, byte for byte, stay. Returns
     the new names; raises DataError for a damaged or hostile archive, or one without pictures.
     """
-    with _members(source, inner) as members, disk_full(folder):
+    with _members(source, inner) as members:
         wanted = _wanted(members, patterns, limit)
         if not wanted:
             raise DataError(f"{shown(source)} holds none of the pictures: it is another archive.")
-        _check_room(wanted, folder)
-        for name, member in progress(wanted.items(), f"Unpacking {shown(source)}", len(wanted)):
-            _write(folder / name, member.read())
+        _write_all(wanted, source, folder)
     return list(wanted)
+
+
+def extract(source, folder, names, optional=()):
+    """Write the members of a tar file that have these names to `folder`, under the same names.
+
+    The tar file may be compressed or not, whatever it is called. All of `names` must be there,
+    those in `optional` may be. What is there already, byte for byte, stays. Raises DataError for a
+    damaged or hostile archive, or one that lacks a name.
+    """
+    names, optional = set(names), set(optional)
+    with _tar_members(source) as members:
+        wanted = {name: member for name, member in members if name in names | optional}
+        if missing := names - set(wanted):
+            raise DataError(
+                f"{shown(source)} has no {min(missing)}: it is another archive, or not complete."
+            )
+        _write_all(wanted, source, folder)
 
 
 @contextlib.contextmanager
@@ -301,27 +318,63 @@ def _members(source, inner):
             for path in files
         ]
         return
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_damage_said(source))
+        archive = stack.enter_context(zipfile.ZipFile(source))
+        nested = [i for i in archive.infolist() if PurePosixPath(i.filename).name == inner]
+        if nested:
+            file = stack.enter_context(archive.open(nested[0]))
+            archive = stack.enter_context(zipfile.ZipFile(file))
+        yield [_checked(info, archive, source) for info in archive.infolist()]
+
+
+@contextlib.contextmanager
+def _tar_members(source):
+    """Pairs (path, Member) of the files in a tar file, in its own order: to go back is slow."""
+    with _damage_said(source), tarfile.open(source, "r:*") as archive:
+        members = [_checked_tar(info, archive, source) for info in archive if not info.isdir()]
+        archive.fileobj.seek(archive.offset)
+        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("its end is missing")  # of which tarfile itself says nothing
+        yield members
+
+
+@contextlib.contextmanager
+def _damage_said(source):
+    """Turn what a damaged archive makes zipfile and tarfile raise into a DataError."""
+    damage = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
     try:
-        with contextlib.ExitStack() as stack:
-            archive = stack.enter_context(zipfile.ZipFile(source))
-            nested = [i for i in archive.infolist() if PurePosixPath(i.filename).name == inner]
-            if nested:
-                file = stack.enter_context(archive.open(nested[0]))
-                archive = stack.enter_context(zipfile.ZipFile(file))
-            yield [_checked(info, archive, source) for info in archive.infolist()]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        yield
+    except (*damage, NotImplementedError) as error:
         raise DataError(
             f"{shown(source)} is damaged or not downloaded to its end ({error}): delete it and "
             "fetch it again."
         ) from None
 
 
+def _checked_tar(info, archive, source):
+    """One file of a tar file, refused as in a zip file."""
+    _check_safe(info.name, not info.isfile(), source)
+    read = partial(_read_tar, info, archive)
+    return PurePosixPath(info.name).as_posix(), Member(info.size, read)
+
+
+def _read_tar(info, archive):
+    with archive.extractfile(info) as file:
+        return file.read()
+
+
+def _check_safe(name, link, source):
+    """Refuse an archive with a link, or a member that wants out of the folder it is unpacked to."""
+    path = name.replace("\\", "/")
+    outside = path.startswith("/") or ".." in path.split("/") or re.match("[A-Za-z]:", path)
+    if outside or link:
+        raise DataError(f"{shown(source)} is not safe to unpack: it holds {name!a}.")
+
+
 def _checked(info, archive, source):
-    """One member of a zip file, refused when it wants out of the folder it is unpacked to."""
-    name = info.filename.replace("\\", "/")
-    outside = name.startswith("/") or ".." in name.split("/") or re.match("[A-Za-z]:", name)
-    if outside or stat.S_ISLNK(info.external_attr >> 16):
-        raise DataError(f"{shown(source)} is not safe to unpack: it holds {info.filename!a}.")
+    """One member of a zip file, refused when it is not safe or cannot be read."""
+    _check_safe(info.filename, stat.S_ISLNK(info.external_attr >> 16), source)
     if info.flag_bits & 1:
         raise DataError(f"{shown(source)} is locked with a password: use the original archive.")
     return info.filename, Member(info.file_size, partial(archive.read, info))
@@ -340,6 +393,14 @@ def _wanted(members, patterns, limit):
         if limit is None or count[label] <= limit:
             wanted[name] = found[name]
     return wanted
+
+
+def _write_all(wanted, source, folder):
+    """Write members, by their new names, to a folder."""
+    with disk_full(folder):
+        _check_room(wanted, folder)
+        for name, member in progress(wanted.items(), f"Unpacking {shown(source)}", len(wanted)):
+            _write(folder / name, member.read())
 
 
 def _check_room(wanted, folder):

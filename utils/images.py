@@ -12,6 +12,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms
 from PIL.Image import Transpose
 
+from utils.files import whole
+
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 60_000_000  # more than any camera's picture here; 180 MB once decoded
 MAX_BYTES = 100_000_000
@@ -47,6 +49,17 @@ def read_image(path, size=None):
 def read_mask(path, size=None):
     """The mask in a file as bool, (H, W), or its nearest pixels as (size, size)."""
     return _decoded(path, lambda image: _mask(image, size))
+
+
+def write_mask(path, mask):
+    """Write a bool array (H, W) as a black and white picture, for `read_mask`."""
+    with whole(path) as part:
+        Image.fromarray(mask).save(part)
+
+
+def read_trimap(path):
+    """The numbers in a picture of one channel as they are stored, (H, W): they are no shades."""
+    return _decoded(path, _numbers)
 
 
 def picture_size(path):
@@ -112,6 +125,14 @@ def _mask(image, size):
     """A Pillow picture as a bool array."""
     image = image.convert("L")
     return np.asarray(image.resize((size, size), Image.Resampling.NEAREST) if size else image) > 127
+
+
+def _numbers(image):
+    """The stored values of a Pillow picture of one channel, be they greys or a palette's."""
+    values = np.asarray(image)
+    if values.ndim != 2:
+        raise BadImage("It has colours, where one number for each pixel is expected.")
+    return values
 
 
 def _square(image, size):

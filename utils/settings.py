@@ -6,9 +6,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 0
 SIZE = 150  # side of the network's input, in pixels: the report's
+LEARNS_FROM = {"oxford-pets": "dogs-vs-cats"}  # only tests a network, which learned from another
 
 _CHOICES = {
-    "DATASET": ("drawn-pets", "dogs-vs-cats"),
+    "DATASET": ("drawn-pets", "dogs-vs-cats", "oxford-pets"),
     "PRECISION": ("auto", "float32", "bfloat16"),
     "LANGUAGE": ("en", "pt"),
     "SMOKE": ("", "0", "1"),
@@ -33,10 +34,15 @@ LANGUAGE = environ("LANGUAGE", "en")
 SMOKE = environ("SMOKE") == "1"  # the same path on a handful of pictures
 VGG16_WEIGHTS = environ("VGG16_WEIGHTS", "drawn" if DATASET.startswith("drawn") else "imagenet")
 
-_RUN = DATASET + ("-smoke" if SMOKE else "")
-DATA_DIR = ROOT / "data" / _RUN
-RESULTS_DIR = ROOT / "results" / _RUN
-MODELS = RESULTS_DIR / "models"
+
+def run(dataset):
+    """The name of the folders of a data set, in data/ and in results/."""
+    return dataset + ("-smoke" if SMOKE else "")
+
+
+DATA_DIR = ROOT / "data" / run(DATASET)
+RESULTS_DIR = ROOT / "results" / run(DATASET)
+MODELS = ROOT / "results" / run(LEARNS_FROM.get(DATASET, DATASET)) / "models"
 MAPS = RESULTS_DIR / "maps"
 FIGURES = RESULTS_DIR / "figures"
 TABLES = RESULTS_DIR / "tables"
