@@ -24,7 +24,7 @@ DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS=
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  DATASET=dogs-vs-cats in front runs it on the report's photographs; see README.md"
+	@echo "  DATASET=dogs-vs-cats or oxford-pets in front runs it on photographs; see README.md"
 
 figures: $(READY) ## run notebooks 01-09 and draw Figure 1 (what is up to date is not run again)
 	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings

@@ -509,7 +509,7 @@ def load_examples(table):
 def load_masks(table, column):
     """The masks in "animal_mask" or "head_mask" of a table's rows, bool, (N, 150, 150).
 
-    Raises DataError where there are none: photographs come without.
+    Raises DataError where there are none: most photographs come without.
     """
     if (table[column] == "").any():
         raise DataError(f"{settings.DATASET} has pictures without a {column.replace('_', ' ')}.")
