@@ -44,7 +44,7 @@ unit: $(READY)
 
 smoke: $(READY)
 	@rm -rf results/drawn-pets-smoke data/drawn-pets-smoke
-	@$(MAKE) --no-print-directory figures appendix $(DEFAULTS) DATASET=drawn-pets SMOKE=1
+	@$(MAKE) -j2 --no-print-directory figures appendix $(DEFAULTS) DATASET=drawn-pets SMOKE=1
 
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
@@ -70,6 +70,7 @@ clean: ## remove what the notebooks wrote, but never data or trained networks
 	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables
 
 # ---------------------------------------------------------------- what each notebook builds on
+# With -j, notebooks that put rows into the same table still go one after the other.
 
 rooms = $(patsubst %,utils/%.py,$(1))
 
@@ -80,7 +81,8 @@ $(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress fi
 $(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb $(call rooms,runtime model evaluation)
 $(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention)
 $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb
-$(RUN)/05_cam.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention)
+$(RUN)/05_cam.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention) \
+    | $(RUN)/04_smoothgrad.ipynb
 $(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
 $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
 $(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb utils/more_techniques.py
