@@ -122,6 +122,26 @@ def test_another_precision_keeps_the_weights_and_nearly_the_scores(dense):
     np.testing.assert_array_equal(model.logits(dense, images), model.logits(back, images))
 
 
+def test_randomising_goes_from_the_logits_down_and_keeps_what_is_below(dense_network):
+    before = dense_network.get_weights()
+    seen = [(name, network.get_weights()) for name, network in model.randomised(dense_network)]
+    layers = [layer.name for layer in dense_network.layers if layer.weights]
+    assert [name for name, _ in seen] == layers[::-1]
+    for i, (_, after) in enumerate(seen, 1):  # each layer has a kernel and a bias
+        kept = [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+        assert kept[: -2 * i] == [True] * (len(before) - 2 * i)
+        assert not any(kept[-2 * i :: 2])
+    assert all(map(np.array_equal, before, dense_network.get_weights()))
+
+
+def test_randomising_is_the_same_for_the_same_seed_only(dense_network):
+    def last(seed):
+        return [network.get_weights() for _, network in model.randomised(dense_network, seed)][-1]
+
+    assert all(map(np.array_equal, last(0), last(0)))
+    assert not np.array_equal(last(0)[0], last(1)[0])
+
+
 def test_no_pictures_have_no_scores(dense):
     assert model.logits(dense, np.zeros((0, 150, 150, 3), "uint8")).shape == (0, 2)
 
@@ -159,6 +179,10 @@ def small(monkeypatch, tmp_path):
     return train, tmp_path
 
 
+def same_weights(one, other):
+    return all(map(np.array_equal, one.get_weights(), other.get_weights()))
+
+
 class Killed(Exception):
     pass
 
@@ -185,8 +209,7 @@ def test_a_killed_training_goes_on_to_the_same_weights_bit_by_bit(small, monkeyp
         with pytest.raises(Killed):
             train("killed")
     resumed, resumed_history = train("killed")
-    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert same_weights(whole, resumed)
     assert history == resumed_history
     assert [path.name for path in (folder / "killed").glob("unfinished*")] == []
 
@@ -197,8 +220,7 @@ def test_a_trained_network_is_loaded_and_not_trained_again(small, monkeypatch):
     kill_in_epoch(monkeypatch, 0)
     again, same = train()
     assert same == history
-    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert same_weights(first, again)
 
 
 @pytest.mark.parametrize("change", [{"epochs": 4}, {"learning_rate": 0.02}, {"batch": 5}])
@@ -222,13 +244,42 @@ def test_another_base_under_the_same_name_trains_anew(small, monkeypatch, tmp_pa
         train()
 
 
+def test_another_seed_is_another_network_under_a_name_of_its_own(small):
+    train, folder = small
+    first, _ = train()
+    second, _ = train(name="seed_1", seed=1)
+    assert not same_weights(first, second)
+    assert {"vgg16_dense.keras", "vgg16_seed_1.keras"} <= {p.name for p in (folder / "a").iterdir()}
+
+
+def test_the_first_network_stays_when_another_is_trained_beside_it(small, monkeypatch):
+    train, _ = small
+    first, _ = train()
+    train(name="seed_1", seed=1)
+    kill_in_epoch(monkeypatch, 0)
+    again, _ = train()
+    other, _ = train(name="seed_1", seed=1)
+    assert same_weights(first, again)
+    assert not same_weights(first, other)
+
+
+def test_a_killed_training_of_another_seed_goes_on_to_the_same_weights(small, monkeypatch):
+    train, _ = small
+    whole, _ = train("whole", name="seed_1", seed=1)
+    with monkeypatch.context() as patch:
+        kill_in_epoch(patch, 1)
+        with pytest.raises(Killed):
+            train("killed", name="seed_1", seed=1)
+    resumed, _ = train("killed", name="seed_1", seed=1)
+    assert same_weights(whole, resumed)
+
+
 def test_a_network_whose_file_is_gone_is_trained_again(small):
     train, folder = small
     first, _ = train()
     (folder / "a" / "vgg16_dense.keras").unlink()
     again, _ = train()
-    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert same_weights(first, again)
 
 
 def test_the_record_tells_how_the_network_came_to_be(small):

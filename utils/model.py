@@ -133,11 +133,27 @@ def _where_positive(y, gradient):
     return tf.where(y > 0, gradient, tf.zeros_like(gradient))
 
 
-def load(head):
-    """The trained network with that head, in float32, as the notebook that trains it wrote it."""
-    name = f"vgg16_{head}"
+def load(name):
+    """The trained network of that name ("dense", "gap"), in float32, as its notebook wrote it."""
+    name = f"vgg16_{name}"
     path = read(settings.MODELS / f"{name}.keras", WRITTEN_BY[name])
     return keras.models.load_model(path, compile=False)
+
+
+def randomised(model, seed=settings.SEED):
+    """Yield (layer name, network), one layer after another made random, from the logits down.
+
+    Each layer with weights gets new ones from its own initialiser and keeps them; the last network
+    has learnt nothing. It is one and the same network all along, a copy of `model`: use it before
+    asking for the next. Cascading randomisation, Adebayo et al. 2018.
+    """
+    set_seed(seed)
+    fresh, network = (keras.models.clone_model(model) for _ in range(2))
+    network.set_weights(model.get_weights())
+    for layer in reversed(network.layers):
+        if layer.weights:
+            layer.set_weights(fresh.get_layer(layer.name).get_weights())
+            yield layer.name, network
 
 
 def logits(model, images, batch=32):
@@ -225,12 +241,12 @@ def _resume(checkpoint, steps):
     return model, json.loads(checkpoint.with_suffix(".json").read_text())[:epochs]
 
 
-def _one_epoch(model, epoch, training, validation, batch):
+def _one_epoch(model, epoch, training, validation, batch, seed):
     """Train for one epoch, in an order of its own; a dict of its losses and accuracies."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout):  # the same masks after a resume as without
-            layer.seed_generator.state.assign([settings.SEED, epoch])
-    order = np.random.default_rng((settings.SEED, epoch)).permutation(len(training[0]))
+            layer.seed_generator.state.assign([seed, epoch])
+    order = np.random.default_rng((seed, epoch)).permutation(len(training[0]))
     passes = (
         *_passed(model.train_on_batch, *training, order, batch, f"epoch {epoch + 1}"),
         *_passed(
@@ -246,36 +262,49 @@ def _one_epoch(model, epoch, training, validation, batch):
     return row
 
 
-def train(head, images, labels, validation, *, epochs=2, batch=16, learning_rate=5e-5):
+def train(
+    head,
+    images,
+    labels,
+    validation,
+    *,
+    name=None,
+    seed=settings.SEED,
+    epochs=2,
+    batch=16,
+    learning_rate=5e-5,
+):
     """Fine-tune all parameters of `build(head)`, or load what an equal training left behind.
 
-    images (N, 150, 150, 3) uint8, labels (N,) int, validation a pair of the same. Returns the
-    network in float32 and the history, a list of one dict per epoch. Each epoch ends in a
+    images (N, 150, 150, 3) uint8, labels (N,) int, validation a pair of the same. name: of the file
+    vgg16_<name>.keras, the head's unless given. seed: of first weights, order and dropout. Returns
+    the network in float32 and the history, a list of one dict per epoch. Each epoch ends in a
     checkpoint; a training that was stopped goes on there and ends in the same weights. Trained
     networks and checkpoints are known by a fingerprint of settings and data, and never mistaken
     for another's. Raises FloatingPointError when the loss is not a number.
     """
-    set_seed()
+    name = name or head
+    set_seed(seed)
     recipe = dict(head=head, weights=str(settings.VGG16_WEIGHTS), policy=policy())
-    recipe |= dict(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=settings.SEED)
-    name = _fingerprint(recipe, _bytes_of(settings.VGG16_WEIGHTS), images, labels, *validation)
-    trained, record = (settings.MODELS / f"vgg16_{head}{end}" for end in (".keras", ".json"))
+    recipe |= dict(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed)
+    known = _fingerprint(recipe, _bytes_of(settings.VGG16_WEIGHTS), images, labels, *validation)
+    trained, record = (settings.MODELS / f"vgg16_{name}{end}" for end in (".keras", ".json"))
     if trained.exists() and record.exists():
-        known = json.loads(record.read_text())
-        if known["fingerprint"] == name:
-            return load(head), known["history"]
+        old = json.loads(record.read_text())
+        if old["fingerprint"] == known:
+            return keras.models.load_model(trained, compile=False), old["history"]
 
-    checkpoint = settings.MODELS / f"unfinished-{head}-{name}.keras"
+    checkpoint = settings.MODELS / f"unfinished-{name}-{known}.keras"
     steps = -(-len(images) // batch)
     model, history = _resume(checkpoint, steps) if checkpoint.exists() else _start(head, recipe)
     for epoch in range(len(history), epochs):
-        history.append(_one_epoch(model, epoch, (images, labels), validation, batch))
+        history.append(_one_epoch(model, epoch, (images, labels), validation, batch, seed))
         _save_json(checkpoint.with_suffix(".json"), history)  # first: `_resume` cuts it to length
         _save_model(checkpoint, model)
     model = in_policy(model, "float32")
     _save_model(trained, model)
-    _save_json(record, recipe | dict(fingerprint=name, history=history))
-    for unfinished in settings.MODELS.glob(f"unfinished-{head}-*"):
+    _save_json(record, recipe | dict(fingerprint=known, history=history))
+    for unfinished in settings.MODELS.glob(f"unfinished-{name}-*"):
         unfinished.unlink()
     return model, history
 
