@@ -25,6 +25,7 @@ WRITTEN_BY = {  # the notebook that writes a technique's maps, a network or a ta
     "predictions_dense": "02_fine_tune_vgg16",
     "predictions_gap": "05_cam",
     "localisation": "03_saliency_maps",
+    "verdicts": "09_evidence",
 }
 
 

@@ -39,6 +39,23 @@ WORDS = {
         "high": "high",
         "legend": "evidence for the class, each map on its own scale",
         "drawn": "The pictures are drawn by code; they are not those of the report.",
+        "tag": "the tag, enlarged",
+        "dose": "pictures of the class that wear the tag in training",
+        "clean": "no tag",
+        "swapped": "tag on the other class",
+        "lift": "energy on the tag over its area",
+        "knows nothing": "a map that knows nothing",
+        "trained": "trained",
+        "similarity": "rank correlation with\nthe trained network's map",
+        "other picture": "map of another picture",
+        "edges": "edges of the picture",
+        "randomised": "randomised from the logits down to",
+        "baseline": "best baseline",
+        "seed": "other training seeds",
+        "samples": "number of samples n",
+        "reliability": "correlation of two maps",
+        "measured": "measured",
+        "predicted": "foretold by single samples",
     },
     "pt": {
         "original": "Imagem original",
@@ -61,6 +78,23 @@ WORDS = {
         "high": "alta",
         "legend": "evidência para a classe, cada mapa em sua própria escala",
         "drawn": "As imagens são desenhadas por código; não são as do relatório.",
+        "tag": "a etiqueta, ampliada",
+        "dose": "imagens da classe que levam a etiqueta no treino",
+        "clean": "sem etiqueta",
+        "swapped": "etiqueta na outra classe",
+        "lift": "energia na etiqueta sobre sua área",
+        "knows nothing": "um mapa que nada sabe",
+        "trained": "treinada",
+        "similarity": "correlação de postos com\no mapa da rede treinada",
+        "other picture": "mapa de outra imagem",
+        "edges": "bordas da imagem",
+        "randomised": "aleatória, dos logits até",
+        "baseline": "melhor referência",
+        "seed": "outras sementes de treino",
+        "samples": "número de amostras n",
+        "reliability": "correlação de dois mapas",
+        "measured": "medida",
+        "predicted": "prevista por amostras únicas",
     },
 }
 
@@ -244,4 +278,142 @@ def comparison(images, maps, rows):
     bar.set_ticks([0, 1], labels=[word("low"), word("high")])
     bar.set_label(word("legend"))
     caption(fig)
+    return fig
+
+
+def curve(ax, x, values, label="", **style):
+    """One line of (k, 3) effects with their low and high ends as a band; the line's colour."""
+    effect, low, high = np.transpose(values)
+    (line,) = ax.plot(x, effect, label=label, **{"marker": "o", "markersize": 3.5} | style)
+    ax.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+    return line.get_color()
+
+
+def planted_cue(image, mask, maps, doses, accuracy, lifts):
+    """What a tag in training does to maps of a tagged picture, above, and to the network, below.
+
+    image (H, W, 3) with the tag in mask (H, W); maps a dict from technique to a map for each dose;
+    accuracy and lifts dicts from a line's name to (doses, 3) values with their interval.
+    """
+    fig = plt.figure(figsize=(8.4, 1.35 * len(maps) + 3.1))
+    above, below = fig.subfigures(2, 1, height_ratios=(1.35 * len(maps), 3.1))
+    _maps_by_dose(above, image, mask, maps, doses)
+    left, right = below.subplots(1, 2)
+    for ax, lines in ((left, accuracy), (right, lifts)):
+        for name, values in lines.items():
+            curve(ax, doses, values, word(name))
+        ax.set_xticks(doses, [f"{dose:.0%}" for dose in doses])
+    left.set(ylabel=word("accuracy"), ylim=(-0.02, 1.02))
+    right.axhline(1, color="0.5", linewidth=0.8, linestyle=":", label=word("knows nothing"))
+    right.set(ylabel=word("lift"), ylim=0)
+    left.legend(frameon=False, loc="lower left")
+    right.legend(frameon=False, loc="upper left")
+    caption(fig, word("dose"))
+    return fig
+
+
+def _maps_by_dose(figure, image, mask, maps, doses):
+    """The picture and its tag in the first column, then a row of maps for each technique."""
+    axes = figure.subplots(len(maps), 1 + len(doses), squeeze=False)
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    corner = image[: rows[-1] + rows[0] + 1, : columns[-1] + columns[0] + 1]
+    for ax, picture, name in zip(axes[:, 0], (image, corner), ("original", "tag"), strict=False):
+        ax.imshow(picture)
+        ax.set_title(word(name))
+    for line, (technique, row) in zip(axes, maps.items(), strict=True):
+        for ax, dose, heatmap in zip(line[1:], doses, row, strict=True):
+            draw_map(ax, heatmap, image)
+            ax.contour(mask, [0.5], colors="white", linewidths=0.6)
+            ax.set_title(f"{word(technique)}, {dose:.0%}")
+    for ax in axes.flat:
+        ax.axis("off")
+
+
+def randomisation(image, maps, layers, similarity, baselines):
+    """Maps of one picture, and how alike all maps stay, while a network is made random.
+
+    maps: a dict from technique to the picture's map at each step; layers: the steps, the trained
+    network first; similarity: a dict from technique to (steps, 3) values with their interval;
+    baselines: a dict from technique to the similarity of maps of different pictures and to edges.
+    """
+    fig = plt.figure(figsize=(8.4, 1.0 * len(maps) + 4.4))
+    above, below = fig.subfigures(2, 1, height_ratios=(1.0 * len(maps), 4.4))
+    axes = above.subplots(len(maps), len(layers), squeeze=False)
+    for line, (technique, row) in zip(axes, maps.items(), strict=True):
+        for ax, heatmap in zip(line, row, strict=True):
+            draw_map(ax, heatmap, image)
+            ax.axis("off")
+        line[0].text(
+            -0.08, 0.5, word(technique), transform=line[0].transAxes, ha="right", va="center"
+        )
+    for ax, layer in zip(axes[0], layers, strict=True):
+        ax.set_title(layer.replace("_", "\n"), fontsize=7)
+    _similarities(below, layers, similarity, baselines)
+    caption(fig, word("randomised"))
+    return fig
+
+
+def _similarities(figure, layers, similarity, baselines):
+    """A panel for each technique: its curve and the two similarities that need no knowledge."""
+    axes = figure.subplots(1, len(similarity), sharey=True, squeeze=False)[0]
+    steps = np.arange(len(layers))
+    for ax, (technique, values) in zip(axes, similarity.items(), strict=True):
+        curve(ax, steps, values)
+        styles = zip(("other picture", "edges"), ("--", ":"), baselines[technique], strict=True)
+        for name, style, value in styles:
+            ax.axhline(value, color="0.4", linewidth=0.9, linestyle=style, label=word(name))
+        ax.set_title(word(technique))
+        ax.set_xticks(steps, [layer.replace("_", " ") for layer in layers], rotation=90, fontsize=7)
+    axes[0].set_ylabel(word("similarity"))
+    axes[-1].legend(frameon=False, fontsize=7)
+
+
+def forest(rows, seeds, label):
+    """One line per row: the value with its interval, its best baseline, and other seeds as dots.
+
+    rows: a table with name, effect, low, high, baseline; seeds: a dict from name to other values.
+    """
+    fig, ax = plt.subplots(figsize=(6.4, 0.32 * len(rows) + 1.1))
+    for y, row in enumerate(rows.itertuples()):
+        first = y == 0
+        ax.plot([row.low, row.high], [y, y], color="C0", linewidth=2)
+        ax.plot(row.effect, y, "o", color="C0", markersize=6)
+        ax.plot(row.baseline, y, "|", color="0.3", markersize=13, markeredgewidth=2,
+                label=word("baseline") if first else None)  # fmt: skip
+        dots = seeds.get(row.name, [])
+        ax.plot(dots, [y] * len(dots), "o", color="C1", markersize=4, mec="white", mew=0.5,
+                label=word("seed") if first else None)  # fmt: skip
+    ax.set_yticks(range(len(rows)), rows["name"])
+    ax.invert_yaxis()
+    ax.set(xlabel=label, xlim=0)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return fig
+
+
+def reliability(counts, measured, predicted):
+    """How well two maps of n samples each agree, (k, 3) with intervals, and what was foretold."""
+    fig, ax = plt.subplots(figsize=(4.8, 2.8))
+    curve(ax, counts, measured, word("measured"))
+    ax.plot(counts, predicted, "--", color="0.3", label=word("predicted"))
+    ax.set(xscale="log", xlabel=word("samples"), ylabel=word("reliability"))
+    ax.set_xticks(counts, counts)
+    ax.minorticks_off()
+    ax.legend(frameon=False)
+    return fig
+
+
+def sweep(images, titles, x, panels, label):
+    """Pictures in a row, one for each x; below, a panel with a line for each measure over x.
+
+    panels: a dict from the measure's name to (len(x), 3) values with their interval.
+    """
+    fig = plt.figure(figsize=(8.4, 4.2))
+    above, below = fig.subfigures(2, 1, height_ratios=(1.9, 2.3))
+    for ax, image, text in zip(above.subplots(1, len(images)), images, titles, strict=True):
+        ax.imshow(image)
+        ax.set_title(text)
+        ax.axis("off")
+    for ax, (name, values) in zip(below.subplots(1, len(panels)), panels.items(), strict=True):
+        curve(ax, x, values)
+        ax.set(title=name, xlabel=label, ylim=0)
     return fig
