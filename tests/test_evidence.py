@@ -31,11 +31,19 @@ def test_more_samples_agree_better(dense_network, images):
 
 
 def test_without_noise_nothing_leaves_its_class_or_its_range(linear_network, images):
-    c = int(linear_network.predict_on_batch(images[:1]).argmax())
-    kept, outside, energy, _ = evidence.under_noise(linear_network, images[0], c, HALF, 2, 0.0)
-    assert (kept, outside) == (1, 0)
-    saliency = attention.saliency_map(linear_network, images[:1], c)[0]
-    assert energy == pytest.approx(saliency[HALF].sum() / saliency.sum(), rel=1e-4)
+    masks, c = np.broadcast_to(HALF, (6, 4, 4)), linear_network.predict_on_batch(images).argmax(1)
+    rows = evidence.under_noise(linear_network, images, c, masks, n=2, sigma=0.0)
+    np.testing.assert_array_equal(rows[:, :2], [[1, 0]] * 6)
+    saliency = attention.saliency_map(linear_network, images, c)
+    expected = saliency[:, :2].sum((1, 2)) / saliency.sum((1, 2))
+    np.testing.assert_allclose(rows[:, 2], expected, rtol=1e-4)
+
+
+def test_noise_that_changes_the_class_is_seen(linear_network, images):
+    masks, c = np.ones((6, 4, 4), bool), linear_network.predict_on_batch(images).argmin(1)
+    kept, outside, *_ = evidence.under_noise(linear_network, images, c, masks, n=3, sigma=1e-6).T
+    assert not kept.any()
+    assert (outside < 0.1).all()
 
 
 def test_a_cascade_begins_with_the_trained_network_and_skips_what_is_not_there(dense_network):

@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 
 from utils import plotting
@@ -117,3 +118,45 @@ def test_the_comparison_names_truth_prediction_and_probability(pictures):
     maps = {"saliency": np.ones((3, 150, 150)), "cam": np.ones((3, 9, 9))}
     fig = plotting.comparison(images, maps, rows)
     assert any("dog" in text and "cat" in text and "75.0%" in text for text in texts(fig))
+
+
+LINE = [(0.5, 0.4, 0.6), (1.0, 0.9, 1.0)]  # two values with their intervals
+
+
+def test_the_planted_cue_has_a_map_for_each_technique_and_dose_and_both_accuracies(pictures):
+    image, mask = pictures[0][0], np.zeros((150, 150), bool)
+    mask[4:20, 4:20] = True
+    maps = {"saliency": np.ones((2, 150, 150)), "grad_cam": np.ones((2, 9, 9))}
+    lines = {"clean": LINE, "swapped": LINE}, {"saliency": LINE, "grad_cam": LINE}
+    fig = plotting.planted_cue(image, mask, maps, [0.0, 1.0], *lines)
+    assert {"Saliency map, 0%", "Grad-CAM, 100%", "the tag, enlarged"} <= set(texts(fig))
+    assert {"no tag", "tag on the other class", "a map that knows nothing"} <= set(texts(fig))
+    assert any("drawn by code" in text for text in texts(fig))
+
+
+def test_the_randomisation_has_a_row_of_maps_and_a_panel_for_each_technique(pictures):
+    maps = {"saliency": np.ones((2, 150, 150)), "cam": np.ones((2, 9, 9))}
+    levels = {"saliency": (0.1, 0.2), "cam": (0.3, 0.4)}
+    similarity = dict.fromkeys(maps, LINE)
+    fig = plotting.randomisation(pictures[0][0], maps, ["trained", "logits"], similarity, levels)
+    assert len(fig.findobj(matplotlib.axes.Axes)) == 2 * 2 + 2
+    assert {"map of another picture", "edges of the picture", "CAM"} <= set(texts(fig))
+
+
+def test_a_forest_has_a_line_an_effect_a_baseline_and_the_dots_of_each_row():
+    rows = pd.DataFrame(
+        [("a", 0.5, 0.4, 0.6, 0.2)], columns=["name", "effect", "low", "high", "baseline"]
+    )
+    ax = plotting.forest(rows, {"a": [0.45, 0.55]}, "energy").axes[0]
+    assert [list(line.get_xdata()) for line in ax.lines] == [[0.4, 0.6], [0.5], [0.2], [0.45, 0.55]]
+    assert ax.get_yticklabels()[0].get_text() == "a"
+
+
+def test_the_curve_of_reliability_shows_what_was_measured_and_what_was_foretold():
+    ax = plotting.reliability([1, 50], LINE, [0.5, 0.98]).axes[0]
+    assert [list(line.get_ydata()) for line in ax.lines] == [[0.5, 1.0], [0.5, 0.98]]
+
+
+def test_a_sweep_has_a_picture_for_each_value_and_a_panel_for_each_measure(pictures):
+    fig = plotting.sweep(pictures[0][:2], ["s = 0", "s = 1"], [0, 1], {"kept": LINE}, "s")
+    assert {"s = 0", "s = 1", "kept"} <= set(texts(fig))

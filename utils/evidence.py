@@ -51,18 +51,26 @@ def split_half(network, image, class_index, counts, sigma):
     return evaluation.correlation(*grown), evaluation.correlation(a, b).mean()
 
 
-def under_noise(network, image, class_index, mask, n, sigma):
-    """What sigma does to one picture and its SmoothGrad map: four numbers.
+def retention(network, images, class_index, n, sigma):
+    """The share of each picture's n noisy copies that the network takes for the class, (N,)."""
+    spans = np.float32(sigma) * np.ptp(np.float32(images), axis=(1, 2, 3), keepdims=True)
+    noises = (attention.noise_of(0, sample, images.shape[1:]) for sample in range(n))
+    scores = [model.logits(network, images + spans * noise) for noise in noises]
+    return np.mean([s.argmax(1) == class_index for s in scores], axis=0)
+
+
+def under_noise(network, images, class_index, masks, n, sigma):
+    """What sigma does to pictures and to their SmoothGrad maps, (N, 4).
 
     The share of the n copies that keep their class, the share of their values that leave 0..255,
-    the map's energy in the mask (H, W), and its total variation.
+    the map's energy in the masks (N, H, W), and its total variation.
     """
-    copies = noisy_copies(image, n, sigma)
-    heatmap = attention.saliency_map(network, copies, class_index).mean(0, keepdims=True)
-    kept = np.mean(model.logits(network, copies).argmax(1) == class_index)
-    outside = np.mean((copies < 0) | (copies > 255))
-    energy = evaluation.energy_inside(heatmap, mask[None])[0]
-    return kept, outside, energy, evaluation.total_variation(heatmap)[0]
+    kept = retention(network, images, class_index, n, sigma)
+    copies = np.stack([noisy_copies(image, n, sigma) for image in images])
+    outside = ((copies < 0) | (copies > 255)).mean((1, 2, 3, 4))
+    maps = attention.smoothgrad(network, images, class_index, n=n, sigma=sigma)
+    energy, variation = evaluation.energy_inside(maps, masks), evaluation.total_variation(maps)
+    return np.stack([kept, outside, energy, variation], axis=1)
 
 
 def over_seeds(seeded, a, b):

@@ -409,11 +409,15 @@ def sweep(images, titles, x, panels, label):
     """
     fig = plt.figure(figsize=(8.4, 4.2))
     above, below = fig.subfigures(2, 1, height_ratios=(1.9, 2.3))
-    for ax, image, text in zip(above.subplots(1, len(images)), images, titles, strict=True):
+    (top,), (bottom,) = (
+        part.subplots(1, len(shown), squeeze=False)
+        for part, shown in ((above, images), (below, panels))
+    )
+    for ax, image, text in zip(top, images, titles, strict=True):
         ax.imshow(image)
         ax.set_title(text)
         ax.axis("off")
-    for ax, (name, values) in zip(below.subplots(1, len(panels)), panels.items(), strict=True):
+    for ax, (name, values) in zip(bottom, panels.items(), strict=True):
         curve(ax, x, values)
         ax.set(title=name, xlabel=label, ylim=0)
     return fig
