@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from utils import model, settings
-from utils.runtime import keras
+from utils.runtime import keras, set_seed
 
 SIDES = {"block1": 150, "block2": 75, "block3": 37, "block4": 18, "block5": 9}
 CHANNELS = {"block1": 64, "block2": 128, "block3": 256, "block4": 512, "block5": 512}
@@ -132,6 +132,13 @@ def test_randomising_goes_from_the_logits_down_and_keeps_what_is_below(dense_net
         assert kept[: -2 * i] == [True] * (len(before) - 2 * i)
         assert not any(kept[-2 * i :: 2])
     assert all(map(np.array_equal, before, dense_network.get_weights()))
+
+
+def test_randomising_does_not_lead_back_to_the_weights_before_training(dense_network):
+    set_seed()
+    fresh = keras.models.clone_model(dense_network).get_weights()
+    *_, (_, last) = model.randomised(dense_network)
+    assert not np.array_equal(fresh[0], last.get_weights()[0])
 
 
 def test_randomising_is_the_same_for_the_same_seed_only(dense_network):

@@ -143,12 +143,13 @@ def test_the_randomisation_has_a_row_of_maps_and_a_panel_for_each_technique(pict
     assert {"map of another picture", "edges of the picture", "CAM"} <= set(texts(fig))
 
 
-def test_a_forest_has_a_line_an_effect_a_baseline_and_the_dots_of_each_row():
+def test_a_forest_has_an_effect_the_dots_a_baseline_and_an_interval_in_each_row():
     rows = pd.DataFrame(
         [("a", 0.5, 0.4, 0.6, 0.2)], columns=["name", "effect", "low", "high", "baseline"]
     )
     ax = plotting.forest(rows, {"a": [0.45, 0.55]}, "energy").axes[0]
-    assert [list(line.get_xdata()) for line in ax.lines] == [[0.4, 0.6], [0.5], [0.2], [0.45, 0.55]]
+    assert [list(line.get_xdata()) for line in ax.lines] == [[0.5], [0.45, 0.55], [0.2]]
+    assert ax.collections[0].get_segments()[0][:, 0].tolist() == [0.4, 0.6]
     assert ax.get_yticklabels()[0].get_text() == "a"
 
 

@@ -140,12 +140,13 @@ def load(name):
     return keras.models.load_model(path, compile=False)
 
 
-def randomised(model, seed=settings.SEED):
+def randomised(model, seed=settings.SEED + 1000):
     """Yield (layer name, network), one layer after another made random, from the logits down.
 
     Each layer with weights gets new ones from its own initialiser and keeps them; the last network
     has learnt nothing. It is one and the same network all along, a copy of `model`: use it before
-    asking for the next. Cascading randomisation, Adebayo et al. 2018.
+    asking for the next. The seed must be no training's: with that it would draw again the very
+    weights that the training began with. Cascading randomisation, Adebayo et al. 2018.
     """
     set_seed(seed)
     fresh, network = (keras.models.clone_model(model) for _ in range(2))

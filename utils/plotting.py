@@ -51,7 +51,8 @@ WORDS = {
         "edges": "edges of the picture",
         "randomised": "randomised from the logits down to",
         "baseline": "best baseline",
-        "seed": "other training seeds",
+        "interval": "mean, 95 % interval over pictures",
+        "seed": "trainings with different seeds",
         "samples": "number of samples n",
         "reliability": "correlation of two maps",
         "measured": "measured",
@@ -90,7 +91,8 @@ WORDS = {
         "edges": "bordas da imagem",
         "randomised": "aleatória, dos logits até",
         "baseline": "melhor referência",
-        "seed": "outras sementes de treino",
+        "interval": "média, intervalo de 95 % sobre imagens",
+        "seed": "treinos com sementes diferentes",
         "samples": "número de amostras n",
         "reliability": "correlação de dois mapas",
         "measured": "medida",
@@ -281,12 +283,11 @@ def comparison(images, maps, rows):
     return fig
 
 
-def curve(ax, x, values, label="", **style):
-    """One line of (k, 3) effects with their low and high ends as a band; the line's colour."""
+def curve(ax, x, values, label=""):
+    """One line of effects, from (k, 3) effects with their low and high ends, which are a band."""
     effect, low, high = np.transpose(values)
-    (line,) = ax.plot(x, effect, label=label, **{"marker": "o", "markersize": 3.5} | style)
+    (line,) = ax.plot(x, effect, "o-", markersize=3.5, label=label)
     ax.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
-    return line.get_color()
 
 
 def planted_cue(image, mask, maps, doses, accuracy, lifts):
@@ -295,19 +296,19 @@ def planted_cue(image, mask, maps, doses, accuracy, lifts):
     image (H, W, 3) with the tag in mask (H, W); maps a dict from technique to a map for each dose;
     accuracy and lifts dicts from a line's name to (doses, 3) values with their interval.
     """
-    fig = plt.figure(figsize=(8.4, 1.35 * len(maps) + 3.1))
-    above, below = fig.subfigures(2, 1, height_ratios=(1.35 * len(maps), 3.1))
+    fig = plt.figure(figsize=(7.6, 1.25 * len(maps) + 2.8))
+    above, below = fig.subfigures(2, 1, height_ratios=(1.25 * len(maps), 2.8))
     _maps_by_dose(above, image, mask, maps, doses)
     left, right = below.subplots(1, 2)
     for ax, lines in ((left, accuracy), (right, lifts)):
         for name, values in lines.items():
             curve(ax, doses, values, word(name))
         ax.set_xticks(doses, [f"{dose:.0%}" for dose in doses])
-    left.set(ylabel=word("accuracy"), ylim=(-0.02, 1.02))
     right.axhline(1, color="0.5", linewidth=0.8, linestyle=":", label=word("knows nothing"))
+    left.set(ylabel=word("accuracy"), ylim=(-0.02, 1.02))
     right.set(ylabel=word("lift"), ylim=0)
-    left.legend(frameon=False, loc="lower left")
-    right.legend(frameon=False, loc="upper left")
+    for ax, place in ((left, "lower left"), (right, "upper left")):
+        ax.legend(frameon=False, loc=place)
     caption(fig, word("dose"))
     return fig
 
@@ -320,11 +321,11 @@ def _maps_by_dose(figure, image, mask, maps, doses):
     for ax, picture, name in zip(axes[:, 0], (image, corner), ("original", "tag"), strict=False):
         ax.imshow(picture)
         ax.set_title(word(name))
-    for line, (technique, row) in zip(axes, maps.items(), strict=True):
-        for ax, dose, heatmap in zip(line[1:], doses, row, strict=True):
+    for line, (technique, row) in zip(axes[:, 1:], maps.items(), strict=True):
+        for ax, dose, heatmap in zip(line, doses, row, strict=True):
             draw_map(ax, heatmap, image)
             ax.contour(mask, [0.5], colors="white", linewidths=0.6)
-            ax.set_title(f"{word(technique)}, {dose:.0%}")
+            ax.set_title(f"{word(technique)}, {dose:.0%}", fontsize=8)
     for ax in axes.flat:
         ax.axis("off")
 
@@ -336,18 +337,15 @@ def randomisation(image, maps, layers, similarity, baselines):
     network first; similarity: a dict from technique to (steps, 3) values with their interval;
     baselines: a dict from technique to the similarity of maps of different pictures and to edges.
     """
-    fig = plt.figure(figsize=(8.4, 1.0 * len(maps) + 4.4))
-    above, below = fig.subfigures(2, 1, height_ratios=(1.0 * len(maps), 4.4))
+    fig = plt.figure(figsize=(7.6, 0.9 * len(maps) + 3.5))
+    above, below = fig.subfigures(2, 1, height_ratios=(0.9 * len(maps), 3.5))
     axes = above.subplots(len(maps), len(layers), squeeze=False)
     for line, (technique, row) in zip(axes, maps.items(), strict=True):
-        for ax, heatmap in zip(line, row, strict=True):
+        line[0].text(-0.08, 0.5, word(technique), transform=line[0].transAxes, ha="right")
+        for ax, heatmap, layer in zip(line, row, layers, strict=True):
             draw_map(ax, heatmap, image)
             ax.axis("off")
-        line[0].text(
-            -0.08, 0.5, word(technique), transform=line[0].transAxes, ha="right", va="center"
-        )
-    for ax, layer in zip(axes[0], layers, strict=True):
-        ax.set_title(layer.replace("_", "\n"), fontsize=7)
+            ax.set_title(layer.replace("_", "\n") if ax in axes[0] else "", fontsize=7)
     _similarities(below, layers, similarity, baselines)
     caption(fig, word("randomised"))
     return fig
@@ -356,14 +354,14 @@ def randomisation(image, maps, layers, similarity, baselines):
 def _similarities(figure, layers, similarity, baselines):
     """A panel for each technique: its curve and the two similarities that need no knowledge."""
     axes = figure.subplots(1, len(similarity), sharey=True, squeeze=False)[0]
-    steps = np.arange(len(layers))
+    names, steps = [layer.replace("_", " ") for layer in layers], np.arange(len(layers))
     for ax, (technique, values) in zip(axes, similarity.items(), strict=True):
         curve(ax, steps, values)
-        styles = zip(("other picture", "edges"), ("--", ":"), baselines[technique], strict=True)
-        for name, style, value in styles:
+        known = zip(("other picture", "edges"), ("--", ":"), baselines[technique], strict=True)
+        for name, style, value in known:
             ax.axhline(value, color="0.4", linewidth=0.9, linestyle=style, label=word(name))
         ax.set_title(word(technique))
-        ax.set_xticks(steps, [layer.replace("_", " ") for layer in layers], rotation=90, fontsize=7)
+        ax.set_xticks(steps, names, rotation=90, fontsize=7)
     axes[0].set_ylabel(word("similarity"))
     axes[-1].legend(frameon=False, fontsize=7)
 
@@ -373,17 +371,14 @@ def forest(rows, seeds, label):
 
     rows: a table with name, effect, low, high, baseline; seeds: a dict from name to other values.
     """
-    fig, ax = plt.subplots(figsize=(6.4, 0.32 * len(rows) + 1.1))
-    for y, row in enumerate(rows.itertuples()):
-        first = y == 0
-        ax.plot([row.low, row.high], [y, y], color="C0", linewidth=2)
-        ax.plot(row.effect, y, "o", color="C0", markersize=6)
-        ax.plot(row.baseline, y, "|", color="0.3", markersize=13, markeredgewidth=2,
-                label=word("baseline") if first else None)  # fmt: skip
-        dots = seeds.get(row.name, [])
-        ax.plot(dots, [y] * len(dots), "o", color="C1", markersize=4, mec="white", mew=0.5,
-                label=word("seed") if first else None)  # fmt: skip
-    ax.set_yticks(range(len(rows)), rows["name"])
+    fig, ax = plt.subplots(figsize=(6.4, 0.3 * len(rows) + 1))
+    y = np.arange(len(rows))
+    dots = [(value, i) for i, name in enumerate(rows["name"]) for value in seeds.get(name, [])]
+    ax.hlines(y, rows["low"], rows["high"], color="C0", linewidth=2)
+    ax.plot(rows["effect"], y, "o", color="C0", label=word("interval"))
+    ax.plot(*np.reshape(dots, (-1, 2)).T, "o", color="C1", ms=4, mec="white", label=word("seed"))
+    ax.plot(rows["baseline"], y, "|", color="0.3", ms=13, mew=2, label=word("baseline"))
+    ax.set_yticks(y, rows["name"])
     ax.invert_yaxis()
     ax.set(xlabel=label, xlim=0)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -407,7 +402,7 @@ def sweep(images, titles, x, panels, label):
 
     panels: a dict from the measure's name to (len(x), 3) values with their interval.
     """
-    fig = plt.figure(figsize=(8.4, 4.2))
+    fig = plt.figure(figsize=(7.6, 3.9))
     above, below = fig.subfigures(2, 1, height_ratios=(1.9, 2.3))
     (top,), (bottom,) = (
         part.subplots(1, len(shown), squeeze=False)
