@@ -149,6 +149,20 @@ def test_randomising_is_the_same_for_the_same_seed_only(dense_network):
     assert not np.array_equal(last(0)[0], last(1)[0])
 
 
+def test_scores_follow_the_weights(dense_network, images):
+    first = model.logits(dense_network, images)
+    np.testing.assert_allclose(first, dense_network.predict_on_batch(images), rtol=1e-5)
+    dense_network.set_weights([2 * w for w in dense_network.get_weights()])
+    assert not np.allclose(model.logits(dense_network, images), first)
+
+
+def test_a_network_built_layer_on_layer_is_scored_too(images):
+    layers = keras.layers
+    network = keras.Sequential([keras.Input((4, 4, 3)), layers.Flatten(), layers.Dense(2)])
+    expected = network.predict_on_batch(images)
+    np.testing.assert_allclose(model.logits(network, images), expected, rtol=1e-5)
+
+
 def test_no_pictures_have_no_scores(dense):
     assert model.logits(dense, np.zeros((0, 150, 150, 3), "uint8")).shape == (0, 2)
 
