@@ -18,11 +18,7 @@ GREY = (123.68, 116.779, 103.939)  # ImageNet's mean colour: zero once VGG-16 ha
 SUBSTRATES = {  # what stands where evidence is missing; "blur" is RISE's, 11 pixels wide at 224
     "grey": lambda images: np.array(GREY),
     "blur": lambda images: gaussian_filter(
-        images,
-        [5 / 224 * side for side in images.shape[1:3]],
-        output="float32",
-        truncate=1,
-        axes=(1, 2),
+        images, 5 / 224 * images.shape[1], output="float32", truncate=1, axes=(1, 2)
     ),
 }
 AT_ONCE = 512  # pictures that deletion and insertion hand to the network in one call
