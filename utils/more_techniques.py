@@ -81,7 +81,7 @@ def grad_cam_plus_plus(model, images, class_index, *, layer=None):
     The shares a (they sum to 1) favour places with a small gradient, so that a second, weaker
     object counts too. The library's score is exp(S_c), beyond float32 from S_c = 89 on: it is asked
     for S_c minus its own value, which divides the map by exp(S_c) and changes nothing else. In
-    float32 only. Chattopadhay et al. 2018, eq. 5 and 19.
+    float32 only. Chattopadhay et al. 2018.
     """
 
     def score(c):
@@ -106,14 +106,15 @@ def score_cam(model, images, class_index, *, layer=None, feature_maps=None, batc
 
     H_k: f_k enlarged and scaled to 0..1; where it is 0, the picture I is black. p_c: the softmax of
     the logits. feature_maps: take only so many, those that vary most. No gradient, one forward pass
-    for each feature map. From tf-keras-vis. Wang et al. 2020, section 3.
+    for each feature map. From tf-keras-vis. Wang et al. 2020.
     """
+
+    def predict(x, batch_size):
+        starts = range(0, len(x[0]), batch)
+        return np.concatenate([model.predict_on_batch(x[0][i : i + batch]) for i in starts])
+
     asked = keras.Model(model.inputs, model.outputs[0])
-    asked.predict = (
-        lambda x, batch_size: np.concatenate(  # the library's call prints a bar
-            [model.predict_on_batch(x[0][i : i + batch]) for i in range(0, len(x[0]), batch)]
-        )
-    )
+    asked.predict = predict  # Keras' own prints a bar for each picture
     single = keras.layers.Activation("linear", dtype="float32")  # SciPy enlarges no bfloat16
     single(_feature_layer(model, layer).output)
     ask = partial(Scorecam(asked), max_N=feature_maps)
@@ -129,14 +130,12 @@ def occlusion(model, images, class_index, *, size=32, stride=16, baseline=None, 
     """
     images, class_index = _checked(model, images, class_index)
     masks = _without_squares(images.shape[1:3], size, stride)
+    hidden, drops = masks.reshape(-1, *images.shape[1:3]), []
     scores = _scores_of_parts(model, images, class_index, baseline)
-    values = np.zeros((len(images), masks[..., 0, 0].size), "float32")
-    flat = masks.reshape(-1, *masks.shape[2:])
-    parts = list(product(range(len(images)), range(0, len(flat), batch)))
-    for i, start in progress(parts, f"Occlusion, parts of {batch} squares"):
-        values[i, start : start + batch] = scores(i, flat[start : start + batch])
-    whole = [scores(i, np.ones_like(flat[:1])) for i in range(len(images))]
-    return (whole - values).reshape(-1, *masks.shape[:2])
+    for i in progress(range(len(images)), "Occlusion, pictures"):
+        parts = [scores(i, hidden[k : k + batch]) for k in range(0, len(hidden), batch)]
+        drops.append(scores(i, np.ones_like(hidden[:1])) - np.concatenate(parts))
+    return np.stack(drops).reshape(-1, *masks.shape[:2])
 
 
 def rise(
@@ -145,9 +144,9 @@ def rise(
     """1 / (n p) sum_m p_c(I m) m, (N, H, W): each of n random masks m counts as much as it keeps.
 
     A mask shows each of cells x cells tiles with chance p = `keep`, with soft edges and moved at
-    random; what it hides has the baseline's colour (black in the paper's normalised pictures). p_c:
-    the softmax of the logits. Mask s is the same for every picture: a map depends on `seed` alone.
-    Petsiuk, Das and Saenko 2018, eq. 6.
+    random; what it hides has the baseline's colour. p_c: the softmax of the logits. Masks are the
+    same for every picture: a map depends on `seed`, not on the pictures beside it. The values have
+    a floor, what the class gets from any mask. Petsiuk, Das and Saenko 2018.
     """
     images, class_index = _checked(model, images, class_index)
     scores = _scores_of_parts(model, images, class_index, baseline, tf.nn.softmax)
