@@ -20,7 +20,7 @@ SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LAN
 DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS=
 
 .DELETE_ON_ERROR:
-.PHONY: help figures appendix test lint unit smoke lab base publish clean
+.PHONY: help figures appendix test lint unit smoke lab base benchmark peers publish clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,12 @@ lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 base: $(READY) ## draw the scenes and train the base of the drawn sets again (half an hour)
 	@$(BIN)/python -m utils.drawn_base
 
+benchmark: $(READY) $(RUN)/02_fine_tune_vgg16.ipynb ## what a map costs, ours and other libraries' (ten minutes)
+	@$(BIN)/python -m utils.benchmark
+
+peers: requirements-peers.txt ## install PyTorch, Captum and pytorch-grad-cam on the side, for the benchmark
+	@$(BIN)/python -m venv --clear .venv-peers && .venv-peers/bin/pip install --quiet -r $<
+
 publish: ## put the outputs of the default run into notebooks/, and its figures into figures/
 	@test $(RUN) = results/drawn-pets/notebooks \
 	    || { echo "Only drawn pictures may be published: leave DATASET and SMOKE out."; exit 1; }
@@ -71,14 +77,14 @@ $(RUN)/settings:
 
 $(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress files images downloads datasets drawn_shapes drawn_scenes drawn_pets plotting)
 $(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb $(call rooms,runtime model evaluation)
-$(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb utils/attention.py
+$(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention)
 $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb
-$(RUN)/05_cam.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb utils/attention.py
+$(RUN)/05_cam.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention)
 $(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
 $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
 
 $(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb \
-    $(call rooms,attention linear_models)
+    $(call rooms,networks attention linear_models)
 
 # Runs into a folder of its own; only a notebook without any error takes the old one's place.
 $(RUN)/%.ipynb: notebooks/%.ipynb | $(READY)

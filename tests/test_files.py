@@ -67,6 +67,50 @@ def test_maps_come_back_raw_and_by_picture_and_question():
     np.testing.assert_array_equal(files.maps_of("cam", ROWS.iloc[[2, 0]]), maps[[2, 0]])
 
 
+def explain(rows):
+    """A map (2, 2) of the row's logit for each row."""
+    return np.ones((len(rows), 2, 2)) * rows["logit"].to_numpy()[:, None, None]
+
+
+def stopped(rows):
+    """`explain`, killed at the last row."""
+    if rows.index[-1] == 2:
+        raise KeyboardInterrupt
+    return explain(rows)
+
+
+def test_streamed_maps_are_those_that_are_saved_at_once(results):
+    files.save_maps("cam", explain(ROWS), ROWS)
+    files.stream_maps("grad_cam", explain, ROWS, part=2)
+    once, streamed = (
+        (results / "maps" / f"{name}.npz").read_bytes() for name in ("cam", "grad_cam")
+    )
+    assert once == streamed
+    assert [path.name for path in (results / "maps").iterdir()] == ["cam.npz", "grad_cam.npz"]
+
+
+def test_streaming_goes_on_where_it_was_stopped():
+    asked = []
+    with pytest.raises(KeyboardInterrupt):
+        files.stream_maps("cam", stopped, ROWS, part=1, n=50)
+    files.stream_maps(
+        "cam", lambda rows: asked.append(rows.index[0]) or explain(rows), ROWS, part=1, n=50
+    )
+    assert asked == [2]
+    np.testing.assert_array_equal(files.load_maps("cam")["maps"], explain(ROWS))
+
+
+def test_parts_of_another_network_or_recipe_are_not_used():
+    for rows, recipe in ((ROWS, {"n": 5}), (ROWS.assign(logit=0.0), {"n": 50})):
+        with pytest.raises(KeyboardInterrupt):
+            files.stream_maps("cam", stopped, rows, part=1, **recipe)
+    asked = []
+    files.stream_maps(
+        "cam", lambda rows: asked.append(rows.index[0]) or explain(rows), ROWS, part=1, n=50
+    )
+    assert asked == [0, 1, 2]
+
+
 def test_maps_that_are_asked_for_and_missing_are_an_error():
     files.save_maps("cam", np.zeros((3, 2, 2)), ROWS)
     with pytest.raises(KeyError, match="05_cam"):
@@ -99,3 +143,11 @@ def test_progress_passes_everything_on_and_says_how_far_it_is(capsys, monkeypatc
 def test_progress_of_short_work_is_silent(capsys):
     assert list(progress("ab", "letters")) == ["a", "b"]
     assert capsys.readouterr().out == ""
+
+
+def test_progress_within_progress_is_silent(capsys, monkeypatch):
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    for _ in progress([1, 2], "parts"):
+        assert list(progress([1, 2, 3], "batches")) == [1, 2, 3]
+    assert capsys.readouterr().out == "parts: 1 of 2, 0.05 a second, 20 s left\n"

@@ -1,7 +1,10 @@
 """Files are written whole or not at all; what a notebook hands to a later one."""
 
+import hashlib
 import os
+import shutil
 import tempfile
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from utils import settings
+from utils.progress import progress
 
 WRITTEN_BY = {  # the notebook that writes a technique's maps, a network or a table
     "saliency": "03_saliency_maps",
@@ -75,15 +79,53 @@ def save_rows(name, frame, key):
     save_table(name, frame)
 
 
+def stream_maps(technique, explain, rows, *, part=16, **recipe):
+    """Write maps/<technique>.npz from explain(rows), a part of the rows at a time.
+
+    explain: a function of some rows to their raw maps (n, h, w). rows: as in `save_maps`. recipe:
+    what else the maps depend on. Only one part is in memory, and each is a file of its own until
+    all are there: a run that was stopped goes on where it was, for the same network, pictures and
+    recipe.
+    """
+    asked = rows[["image", "label", "class_index", "logit"]].to_csv(index=False)
+    name = hashlib.sha256(f"{part} {sorted(recipe.items())} {asked}".encode()).hexdigest()[:12]
+    folder = settings.MAPS / f"unfinished-{technique}-{name}"
+    parts = {start: folder / f"{start}.npy" for start in range(0, len(rows), part)}
+    missing = [start for start, path in parts.items() if not path.exists()]
+    for start in progress(missing, f"{technique}, parts of {part} maps"):
+        with whole(parts[start]) as file:
+            np.save(file, np.float32(explain(rows.iloc[start : start + part])))
+    _write_maps(technique, map(np.load, parts.values()), rows)
+    for unfinished in settings.MAPS.glob(f"unfinished-{technique}-*"):
+        shutil.rmtree(unfinished)
+
+
 def save_maps(technique, maps, rows):
     """Write raw maps (N, h, w) to maps/<technique>.npz, with what they explain.
 
     rows: their table of predictions (N rows), with image, label, class_index and logit.
     """
+    _write_maps(technique, [np.float32(maps)], rows)
+
+
+def _write_maps(technique, parts, rows):
+    """Write the file of maps from parts (n, h, w), of which one is held at a time."""
     columns = {name: rows[name].to_numpy() for name in ("class_index", "logit")}
     columns |= {name: rows[name].to_numpy(dtype=str) for name in ("image", "label")}
-    with whole(settings.MAPS / f"{technique}.npz") as path:
-        np.savez_compressed(path, maps=np.float32(maps), **columns)
+    with (
+        whole(settings.MAPS / f"{technique}.npz") as path,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name, column in columns.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, column)
+        with archive.open("maps.npy", "w", force_zip64=True) as file:
+            for i, maps in enumerate(parts):
+                if i == 0:
+                    shape = (len(rows), *maps.shape[1:])
+                    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(maps.tobytes())
 
 
 def load_maps(technique):
