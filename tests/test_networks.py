@@ -12,18 +12,19 @@ def pictures(count=3, side=SIDE):
     return np.random.default_rng(0).random((count, side, side, 3), "float32")
 
 
-def base():
+def base(inputs=lambda image: image):
     """A network from pictures to maps, to be nested; its names are taken again by the heads."""
     image = keras.Input((SIDE, SIDE, 3))
     x = layers.Conv2D(4, 3, activation="relu", name="conv")(image)
     x = layers.Add(name="sum")([x, layers.Conv2D(4, 1, name="dense")(x)])
-    return keras.Model(image, x * 2.0, name="base")
+    return keras.Model(inputs(image), x * 2.0, name="base")
 
 
-def nested(activation="softmax", units=3):
+def nested(activation="softmax", units=3, inputs=lambda image: image):
     """A base as one layer, as the examples on transfer learning build it."""
     image = keras.Input((SIDE, SIDE, 3))
-    x = layers.GlobalAveragePooling2D()(base()(image, training=False))
+    x = base(inputs)(inputs(image), training=False)
+    x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(units, activation, name="dense")(layers.Dropout(0.5)(x))
     return keras.Model(image, x, name="nested")
 
@@ -60,6 +61,7 @@ def pretrained_nested_twice():
 
 SOFTMAX = {
     "nested base": nested,
+    "nested base with a list": lambda: nested(inputs=lambda image: [image]),
     "Sequential": sequential,
     "Sequential in functional": lambda: sequential_in_functional(layers.Softmax()),
     "activation layer": lambda: sequential_in_functional(layers.Activation("softmax")),

@@ -8,6 +8,7 @@ import numpy as np
 
 from utils import settings
 from utils.files import WRITTEN_BY, read, whole
+from utils.networks import flat
 from utils.progress import progress
 from utils.runtime import keras, policy, set_seed, tf
 
@@ -114,7 +115,7 @@ def fast(model):
     """
     if policy() == "float32":
         return model
-    twin = in_policy(model, "bfloat16")
+    twin = in_policy(flat(model), "bfloat16")
     for layer in twin.layers:
         if getattr(layer, "activation", None) is keras.activations.relu:
             layer.activation = _relu

@@ -83,7 +83,8 @@ def _called(copies, layer, *inputs, **options):
 
     # Only the calls are of use, the last of which gives the output: the model that this returns
     # has lost its ties to `inputs`.
-    keras.models.clone_model(layer, *inputs, clone_function=lambda part: part, call_function=call)
+    inputs = keras.tree.pack_sequence_as(layer.input, keras.tree.flatten(inputs))
+    keras.models.clone_model(layer, inputs, lambda part: part, call)
     return outputs[-1]
 
 
@@ -105,7 +106,7 @@ def _take_weights(copies):
 
 
 def _squashing(layer):
-    """ "softmax" or "sigmoid" if that is the last thing a layer does, else nothing."""
+    """What a layer does last, if that is "softmax" or "sigmoid"; else ""."""
     last = getattr(layer, "activation", layer)
     name = getattr(last, "__name__", type(last).__name__).lower()
     return name if name in {"softmax", "sigmoid"} else ""
