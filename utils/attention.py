@@ -239,15 +239,17 @@ def _graph(function, shape):
 def _shared(model, function, x, c):
     """function(x, c) as an array; on several devices, each of which takes a part of the rows."""
     strategy = model.distribute_strategy
-    if strategy.num_replicas_in_sync == 1:
+    if not 1 < strategy.num_replicas_in_sync <= len(x):  # none may go without a row
         return function(x, c).numpy()
-    parts = shares(strategy, x, c)
-    return strategy.gather(_on_each(strategy, function)(*parts), axis=0).numpy()
+    return _on_each(strategy, function.python_function)(*shares(strategy, x, c)).numpy()
 
 
 @lru_cache(maxsize=4)
 def _on_each(strategy, function):
-    return tf.function(lambda *parts: strategy.run(function, parts), autograph=False)
+    """`function` of the parts that `shares` deals, as one graph, with its rows in their order."""
+    return tf.function(
+        lambda *parts: strategy.gather(strategy.run(function, parts), axis=0), autograph=False
+    )
 
 
 def _checked(model, images, class_index):
