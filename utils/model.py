@@ -218,9 +218,9 @@ def _stepped(step, images, labels):
 
 @lru_cache(maxsize=2)
 def _on_devices(network, name):
-    """`train_on_batch` or `test_on_batch` of the parts that `shares` deals, on several machines too.
+    """`train_on_batch` or `test_on_batch` of the parts that `shares` deals.
 
-    Keras 3.15's own averages numbers over machines as if they were arrays, and fails.
+    Keras 3.15's own fail on several machines: they average numbers there as if they were arrays.
     """
     step = {"train_on_batch": network.train_step, "test_on_batch": network.test_step}[name]
     run = network.distribute_strategy.run
@@ -244,7 +244,7 @@ def _bytes_of(weights):
 
 
 def _start(head, recipe):
-    """A network ready for its first epoch."""
+    """A network ready for its first epoch; each device clips the gradient of its part by itself."""
     with strategy().scope():
         model = in_policy(build(head, recipe["weights"]), recipe["policy"])
         model.compile(
