@@ -47,6 +47,7 @@ def measured(devices, folder):
     }
     assert networks.flat(nested).distribute_strategy is devices
     found["nested"] = attention.cam(nested, images[:5], 1)
+    found["logits"] = model.logits(network, images)
     model.build, model.strategy, settings.PRECISION = small, lambda: devices, "float32"
     settings.MODELS = folder
     validation = images[:5], labels[:5]
@@ -98,8 +99,9 @@ def test_two_devices_make_the_maps_of_one(one_and_two, technique, batch):
     assert len(one) == 5
 
 
-def test_two_devices_make_the_maps_of_a_nested_network(one_and_two):
-    one, two = (found["nested"] for found in one_and_two)
+@pytest.mark.parametrize("key", ["nested", "logits"])
+def test_two_devices_find_the_logits_of_one_and_its_maps_of_a_nested_network(one_and_two, key):
+    one, two = (found[key] for found in one_and_two)
     np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-5 * np.abs(one).max())
 
 

@@ -146,9 +146,11 @@ def load(head):
 
 def logits(model, images, batch=32):
     """The network's scores before the softmax, float32 (N, classes); images (N, 150, 150, 3)."""
+    pictures = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+    score = tf.function(lambda x: model([x], training=False)).get_concrete_function(pictures)
     parts = [np.empty((0, model.output_shape[-1]), "float32")]
     for i in progress(range(0, len(images), batch), "prediction, batches"):
-        parts.append(model.predict_on_batch(np.float32(images[i : i + batch])))
+        parts.append(score(tf.constant(images[i : i + batch], tf.float32)).numpy())
     return np.concatenate(parts)
 
 
