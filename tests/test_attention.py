@@ -5,7 +5,7 @@ from tf_keras_vis.saliency import Saliency
 from tf_keras_vis.utils.scores import CategoricalScore
 
 from tests.conftest import SIDE, small_network
-from utils import attention
+from utils import attention, model
 from utils.runtime import keras, tf
 
 METHODS = [attention.saliency_map, attention.smoothgrad, attention.grad_cam, attention.hires_cam]
@@ -21,10 +21,10 @@ def test_the_saliency_of_a_linear_model_is_its_weights(linear_network, images):
     np.testing.assert_allclose(maps, np.broadcast_to(expected, maps.shape), rtol=1e-6)
 
 
-@pytest.mark.parametrize("average", ["maps", "absolute", "signed"])
+@pytest.mark.parametrize("average", ["maps", "absolute", "signed", "squared"])
 def test_smoothgrad_of_a_linear_model_is_its_weights_for_any_noise(linear_network, images, average):
     maps = attention.smoothgrad(linear_network, images, 0, n=7, sigma=0.9, average=average)
-    expected = np.abs(weights_of(linear_network, 0)).max(-1)
+    expected = np.abs(weights_of(linear_network, 0)).max(-1) ** (2 if average == "squared" else 1)
     np.testing.assert_allclose(maps, np.broadcast_to(expected, maps.shape), rtol=1e-5)
 
 
@@ -36,19 +36,33 @@ def test_smoothgrad_without_noise_is_the_saliency_map(dense_network, images):
     )
 
 
-def test_smoothgrad_of_a_quadratic_tends_to_the_mean_of_its_folded_normal_gradients():
-    # S = sum(I^2) / 2 has gradient I: under noise N(I, sigma^2), whose absolute value has this mean
+@pytest.fixture
+def quadratic():
+    """S_c = sum(I_c^2) / 2 over the pixels of channel c, whose gradient is I_c; two classes."""
     image = keras.Input((SIDE, SIDE, 3))
     halves = keras.layers.Lambda(lambda x: tf.reduce_sum(x * x, (1, 2))[:, :2] / 2)(image)
-    model = keras.Model([image], halves)
+    return keras.Model([image], halves)
+
+
+def test_the_saliency_of_a_quadratic_is_the_picture(quadratic, images):
+    for class_index in (0, 1):
+        maps = attention.saliency_map(quadratic, images - 0.5, class_index)
+        np.testing.assert_allclose(maps, np.abs(images[..., class_index] - 0.5), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("average", "expected"),
+    [("maps", 0.8335), ("absolute", 0.8335), ("signed", 0.3), ("squared", 0.3**2 + 1)],
+)
+def test_smoothgrad_of_a_quadratic_is_a_moment_of_the_normal_distribution_about_the_picture(
+    quadratic, average, expected
+):
+    # Under noise the gradient is N(0.3, 1); 0.8335 is the mean of its absolute value.
     picture = np.zeros((1, SIDE, SIDE, 3), "float32")
     picture[..., 0] = 0.3
-    maps = attention.smoothgrad(model, picture, 0, n=4000, sigma=1, absolute=True, batch=500)
-    np.testing.assert_allclose(maps.mean(), 0.8335, atol=0.01)
-    signed = dict(n=4000, sigma=1, absolute=True, average="signed", batch=500)
-    np.testing.assert_allclose(
-        attention.smoothgrad(model, picture, 0, **signed).mean(), 0.3, atol=0.02
-    )
+    options = dict(n=4000, sigma=1, absolute=True, average=average, batch=500)
+    maps = attention.smoothgrad(quadratic, picture, 0, **options)
+    np.testing.assert_allclose(maps.mean(), expected, atol=0.02)
 
 
 def test_smoothgrad_averages_maps_absolutes_or_signed_gradients(dense_network, images):
@@ -89,9 +103,11 @@ def test_the_same_seed_gives_the_same_map_and_another_seed_another(dense_network
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_map_does_not_depend_on_the_pictures_beside_it(method, dense_network, images):
-    alone = method(dense_network, images[3:4], 1)
-    np.testing.assert_allclose(method(dense_network, images, 1)[3], alone[0], rtol=1e-5, atol=1e-7)
+def test_a_picture_alone_has_the_map_that_it_has_among_a_hundred(method, dense_network):
+    hundred = np.random.default_rng(3).random((100, SIDE, SIDE, 3), "float32")
+    alone = method(dense_network, hundred[70:71], 1)
+    among = method(dense_network, hundred, 1)
+    np.testing.assert_allclose(among[70], alone[0], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -116,16 +132,37 @@ def test_the_absolute_value_comes_before_the_channels_are_joined(channels, linea
     np.testing.assert_allclose(maps[0], expected, rtol=1e-5)
 
 
-def test_saliency_agrees_with_central_differences(dense_network, images):
-    step, numeric = 1e-2, np.zeros(images[0].shape)
-    for place in np.ndindex(images[0].shape):
-        moved = np.repeat(images[:1], 2, axis=0)
-        moved[0][place] += step
-        moved[1][place] -= step
-        above, below = dense_network.predict_on_batch(moved)[:, 0]
-        numeric[place] = (above - below) / (2 * step)
+def in_float64(dense_network):
+    """`dense_network` written out: pictures to feature maps, and feature maps to the logit of 0."""
+    kernel, bias, hidden, shift, output, last = map(np.float64, dense_network.get_weights())
+    return (
+        lambda x: np.maximum(x @ kernel[0, 0] + bias, 0),
+        lambda f: (np.tanh(f.reshape(len(f), -1) @ hidden + shift) @ output + last)[:, 0],
+    )
+
+
+def central_differences(function, x, step=1e-6):
+    """The gradient of a function of rows at x, in the shape of x."""
+    moves = step * np.eye(x.size).reshape(x.size, *x.shape)
+    return ((function(x + moves) - function(x - moves)) / (2 * step)).reshape(x.shape)
+
+
+def test_saliency_agrees_with_central_differences_in_float64(dense_network, images):
+    features, score = in_float64(dense_network)
+    gradient = central_differences(lambda x: score(features(x)), np.float64(images[0]))
     maps = attention.saliency_map(dense_network, images[:1], 0)
-    np.testing.assert_allclose(maps[0], np.abs(numeric).max(-1), rtol=2e-2, atol=1e-4)
+    np.testing.assert_allclose(maps[0], np.abs(gradient).max(-1), rtol=1e-5)
+
+
+def test_grad_cam_agrees_with_central_differences_in_float64(dense_network, images):
+    features, score = in_float64(dense_network)
+    feature_maps = features(np.float64(images[0]))
+    gradient = central_differences(score, feature_maps)
+    heatmap = attention.grad_cam(dense_network, images[:1], 0)[0]
+    expected = np.maximum(feature_maps @ gradient.mean((0, 1)), 0)
+    np.testing.assert_allclose(heatmap, expected, rtol=1e-5, atol=1e-7)
+    heatmap = attention.hires_cam(dense_network, images[:1], 0)[0]
+    np.testing.assert_allclose(heatmap, (feature_maps * gradient).sum(-1), rtol=1e-5, atol=1e-7)
 
 
 def test_cam_by_hand(pooling_network):
@@ -187,7 +224,18 @@ def test_saliency_and_grad_cam_agree_with_tf_keras_vis(dense_network, images):
         normalize_cam=False,
     )
     ours = attention.grad_cam(dense_network, images, np.array(classes))
-    np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-7)
+
+
+def test_smoothgrad_differs_from_tf_keras_vis_as_from_another_seed(dense_network, images):
+    options = dict(n=100, sigma=0.2, average="absolute")
+    ours, reseeded = (
+        attention.smoothgrad(dense_network, images, 0, seed=s, **options) for s in (0, 1)
+    )
+    theirs = Saliency(dense_network)(
+        CategoricalScore([0] * 6), images, smooth_samples=100, smooth_noise=0.2, normalize_map=False
+    )
+    assert np.abs(theirs - ours).mean() < 1.5 * np.abs(reseeded - ours).mean()
 
 
 def test_cam_asked_of_a_dense_head_says_what_to_do_instead(dense_network, images):
@@ -238,3 +286,55 @@ def test_a_dead_network_has_zero_maps(images):
     )
     for method in METHODS:
         assert not method(model, images, 0).any()
+
+
+# ------------------------------------------------------------------------------ precision
+
+
+def photo_network(pooling):
+    """Two convolutions with random weights on pictures (16, 16, 3) in 0..255, and a head."""
+    layers = keras.layers
+    keras.utils.set_random_seed(2)  # positive evidence for class 1 in each photo
+    stem = [layers.Rescaling(1 / 255), layers.Conv2D(16, 3, activation="relu", padding="same")]
+    stem += [layers.MaxPooling2D(), layers.Conv2D(16, 3, activation="relu", padding="same")]
+    head = [layers.Flatten(), layers.Dense(8, "relu")]
+    head = [layers.GlobalAveragePooling2D()] if pooling else head
+    return keras.Sequential([keras.Input((16, 16, 3)), *stem, *head, layers.Dense(2, "softmax")])
+
+
+@pytest.fixture
+def photos():
+    return np.random.default_rng(0).integers(0, 255, (4, 16, 16, 3), "uint8")
+
+
+def test_without_gain_the_fast_network_is_the_network_itself(monkeypatch, dense_network):
+    monkeypatch.setattr(model, "policy", lambda: "float32")
+    assert model.fast(dense_network) is dense_network
+
+
+def least_correlation(maps, others):
+    return min(np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(maps, others, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("method", "pooling"),
+    [(attention.smoothgrad, False), (attention.grad_cam, False), (attention.cam, True)],
+)
+def test_bfloat16_hardly_changes_smoothgrad_cam_and_grad_cam(monkeypatch, method, pooling, photos):
+    monkeypatch.setattr(model, "policy", lambda: "mixed_bfloat16")
+    network = photo_network(pooling)
+    fast = model.fast(network)
+    assert fast.layers[2].compute_dtype == "bfloat16"
+    maps = method(network, photos, 1)
+    assert maps.any((1, 2)).all()
+    assert least_correlation(maps, method(fast, photos, 1)) > 0.99
+
+
+def test_the_fast_relu_has_the_gradient_of_tensorflows():
+    x = tf.constant([-1, -0.0, 0, 1e-30, 2, np.inf, np.nan], tf.bfloat16)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        ours, theirs = model._relu(x) * 3, tf.nn.relu(x) * 3
+    np.testing.assert_array_equal(np.float32(ours), np.float32(theirs))
+    gradients = [np.float32(tape.gradient(y, x)) for y in (ours, theirs)]
+    np.testing.assert_array_equal(*gradients)

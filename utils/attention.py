@@ -11,12 +11,12 @@ by it; its docstring says which techniques bear that. Built in a tf.distribute s
 network has its pictures shared among the devices.
 """
 
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import product
 
 import numpy as np
 
-from utils.networks import flat
+from utils.networks import flat, has_maps, sources
 from utils.progress import progress
 from utils.runtime import keras, shares, tf
 
@@ -77,13 +77,8 @@ def cam(model, images, class_index, *, batch=32):
     Only for a network that ends in global average pooling and one linear layer; the mean of the map
     is then the logit without its bias. Report section 3.3.3; Zhou et al. 2016, eq. 2.
     """
-    pooling, output = (model := flat(model)).layers[-2:]
-    if not isinstance(pooling, keras.layers.GlobalAveragePooling2D):
-        raise ValueError(
-            f"CAM needs global average pooling right before the output, and {model.name} has "
-            f"{pooling.name} there: use grad_cam, or a network with that head."
-        )
-    return _in_batches(_cam(model), model, images, class_index, batch, "CAM")
+    heatmap = _cam(model := flat(model))
+    return _in_batches(heatmap, model, images, class_index, batch, "CAM")
 
 
 def grad_cam(model, images, class_index, *, layer=None, pooled="mean", batch=32):
@@ -127,13 +122,13 @@ def _total(model, each):
 
 @kept
 def _cam(model):
-    pooling, output = model.layers[-2:]
+    pooling, *dense = _pooling_head(model)
     features = keras.Model(model.inputs, pooling.input)
 
     def heatmap(x, c):
         feature_maps = tf.cast(features([x], training=False), tf.float32)
-        weights = tf.cast(tf.transpose(output.kernel), tf.float32)
-        return tf.einsum("nijk,nk->nij", feature_maps, tf.gather(weights, c))
+        weights = reduce(tf.matmul, [tf.cast(layer.kernel, tf.float32) for layer in dense])
+        return tf.einsum("nijk,kn->nij", feature_maps, tf.gather(weights, c, axis=1))
 
     return heatmap
 
@@ -162,11 +157,12 @@ def _hires_cam(model, layer):
 
 def _input_gradient(model):
     """A function of pictures x and classes c: dS_c/dx, float32, in the shape of x."""
+    logits = keras.Model(model.inputs, model.outputs[0])
 
     def gradient(x, c):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            score = tf.gather(model([x], training=False), c, batch_dims=1)
+            score = tf.gather(logits([x], training=False), c, batch_dims=1)
         return tape.gradient(score, x)
 
     return gradient
@@ -174,7 +170,7 @@ def _input_gradient(model):
 
 def _feature_gradient(model, layer):
     """A function of pictures x and classes c: feature maps f of the layer and dS_c/df, float32."""
-    both = keras.Model(model.inputs, [_feature_layer(model, layer).output, model.output])
+    both = keras.Model(model.inputs, [_feature_layer(model, layer).output, model.outputs[0]])
 
     def gradient(x, c):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -186,9 +182,26 @@ def _feature_gradient(model, layer):
     return gradient
 
 
+def _pooling_head(model):
+    """The global average pooling that a network ends in, and the linear layers after it."""
+    head = [model.layers[-1]]
+    while isinstance(head[0], keras.layers.Dense | keras.layers.Dropout) and _is_linear(head[0]):
+        head = sources(head[0]) + head
+    if not isinstance(head[0], keras.layers.GlobalAveragePooling2D):
+        raise ValueError(
+            f"CAM needs global average pooling right before the output, and {model.name} has "
+            f"{head[0].name} there: use grad_cam, or a network with that head."
+        )
+    return [layer for layer in head if not isinstance(layer, keras.layers.Dropout)]
+
+
+def _is_linear(layer):
+    return getattr(layer, "activation", keras.activations.linear) is keras.activations.linear
+
+
 def _feature_layer(model, name):
     """The layer of that name, or the last convolution; it has to have maps (h, w, K) as output."""
-    maps = {layer.name: layer for layer in model.layers if len(layer.output.shape) == 4}
+    maps = {layer.name: layer for layer in model.layers if has_maps(layer)}
     convolutions = [key for key, layer in maps.items() if isinstance(layer, keras.layers.Conv2D)]
     if name is None and not convolutions:
         raise ValueError(f"{model.name} has no convolution, so there are no feature maps to weigh.")
@@ -226,22 +239,24 @@ def _graph(function, shape):
 def _shared(model, function, x, c):
     """function(x, c) as an array; on several devices, each of which takes a part of the rows."""
     strategy = model.distribute_strategy
-    if strategy.num_replicas_in_sync == 1:
+    if not 1 < strategy.num_replicas_in_sync <= len(x):  # none may go without a row
         return function(x, c).numpy()
-    parts = shares(strategy, x, c)
-    return strategy.gather(_on_each(strategy, function)(*parts), axis=0).numpy()
+    return _on_each(strategy, function.python_function)(*shares(strategy, x, c)).numpy()
 
 
 @lru_cache(maxsize=4)
 def _on_each(strategy, function):
-    return tf.function(lambda *parts: strategy.run(function, parts), autograph=False)
+    """`function` of the parts that `shares` deals, as one graph, with its rows in their order."""
+    return tf.function(
+        lambda *parts: strategy.gather(strategy.run(function, parts), axis=0), autograph=False
+    )
 
 
 def _checked(model, images, class_index):
     """The pictures and one class index for each, or a ValueError that says what is wrong."""
     images, given = np.asanyarray(images), np.asarray(class_index)
     shape, classes = tuple(model.input_shape[1:]), model.output_shape[-1]
-    if images.shape[1:] != shape or len(images) == 0:
+    if not tf.TensorShape(shape).is_compatible_with(images.shape[1:]) or len(images) == 0:
         raise ValueError(
             f"{model.name} needs pictures of shape {shape}, at least one; got {images.shape}."
         )

@@ -9,8 +9,9 @@ import numpy as np
 
 from utils import settings
 from utils.files import WRITTEN_BY, read, whole
+from utils.networks import flat
 from utils.progress import progress
-from utils.runtime import keras, policy, set_seed, tf
+from utils.runtime import keras, policy, set_seed, shares, strategy, tf
 
 HEADS = ("dense", "gap")
 DRAWN_BASE = settings.ROOT / "data" / "vgg16_drawn.npz"
@@ -101,9 +102,10 @@ def in_policy(model, name):
             config["dtype"] = name
         return type(layer).from_config(config)
 
-    twin = keras.models.clone_model(model, clone_function=same_layer)
-    twin.set_weights(model.get_weights())
-    return keras.Model(twin.inputs, twin.outputs[0], name=model.name)
+    with model.distribute_strategy.scope():
+        twin = keras.models.clone_model(model, clone_function=same_layer)
+        twin.set_weights(model.get_weights())
+        return keras.Model(twin.inputs, twin.outputs[0], name=model.name)
 
 
 def fast(model):
@@ -115,7 +117,7 @@ def fast(model):
     """
     if policy() == "float32":
         return model
-    twin = in_policy(model, "bfloat16")
+    twin = in_policy(flat(model), "bfloat16")
     for layer in twin.layers:
         if getattr(layer, "activation", None) is keras.activations.relu:
             layer.activation = _relu
@@ -138,7 +140,8 @@ def load(name):
     """The trained network of that name ("dense", "gap"), in float32, as its notebook wrote it."""
     name = f"vgg16_{name}"
     path = read(settings.MODELS / f"{name}.keras", WRITTEN_BY[name])
-    return keras.models.load_model(path, compile=False)
+    with strategy().scope():
+        return keras.models.load_model(path, compile=False)
 
 
 def randomised(model, seed=settings.SEED + 1000):
@@ -213,7 +216,7 @@ def _passed(step, images, labels, order, batch, label):
     sums = np.zeros(2)
     for start in progress(range(0, len(order), batch), f"{label}, batches"):
         rows = order[start : start + batch]
-        means = step(np.float32(images[rows]), labels[rows], return_dict=True)
+        means = _stepped(step, np.float32(images[rows]), labels[rows])
         sums += len(rows) * np.array([means["loss"], means["accuracy"]])
         if not np.isfinite(sums[0]):
             raise FloatingPointError(
@@ -221,6 +224,38 @@ def _passed(step, images, labels, order, batch, label):
                 "PRECISION=float32."
             )
     return sums / len(order)
+
+
+def _stepped(step, images, labels):
+    """The mean loss and accuracy of one step, as a dict; several devices take a part each.
+
+    Their parts have to be equal for their mean to be the batch's, so that rows without weight fill
+    the last one up.
+    """
+    network = step.__self__
+    devices = network.distribute_strategy
+    if devices.num_replicas_in_sync == 1:
+        return step(images, labels, return_dict=True)
+    count, missing = len(images), -len(images) % devices.num_replicas_in_sync
+    rows = np.arange(count + missing) % count
+    weights = np.float32(np.repeat([1 + missing / count, 0], [count, missing]))
+    batch = images[rows], labels[rows], weights
+    with devices.scope():
+        network._symbolic_build(data_batch=batch)  # variables of metrics, as in train_on_batch
+    network.reset_metrics()
+    _on_devices(network, step.__name__)(*shares(devices, *batch))
+    return network.get_metrics_result()
+
+
+@lru_cache(maxsize=2)
+def _on_devices(network, name):
+    """`train_on_batch` or `test_on_batch` of the parts that `shares` deals.
+
+    Keras 3.15's own fail on several machines: they average numbers there as if they were arrays.
+    """
+    step = {"train_on_batch": network.train_step, "test_on_batch": network.test_step}[name]
+    run = network.distribute_strategy.run
+    return tf.function(lambda *parts: run(step, (parts,)), autograph=False)
 
 
 def _fingerprint(recipe, *arrays):
@@ -240,19 +275,21 @@ def _bytes_of(weights):
 
 
 def _start(head, recipe):
-    """A network ready for its first epoch."""
-    model = in_policy(build(head, recipe["weights"]), recipe["policy"])
-    model.compile(
-        keras.optimizers.Adam(recipe["learning_rate"], clipnorm=1.0),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
+    """A network ready for its first epoch; each device clips the gradient of its part by itself."""
+    with strategy().scope():
+        model = in_policy(build(head, recipe["weights"]), recipe["policy"])
+        model.compile(
+            keras.optimizers.Adam(recipe["learning_rate"], clipnorm=1.0),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            weighted_metrics=["accuracy"],
+        )
     return model, []
 
 
 def _resume(checkpoint, steps):
     """The network and the history as they were after the last whole epoch of `steps` steps."""
-    model = keras.models.load_model(checkpoint)
+    with strategy().scope():
+        model = keras.models.load_model(checkpoint)
     epochs = int(model.optimizer.iterations.numpy()) // steps
     return model, json.loads(checkpoint.with_suffix(".json").read_text())[:epochs]
 

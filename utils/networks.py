@@ -5,21 +5,17 @@ import pandas as pd
 
 from utils.runtime import keras
 
-SQUASHING = (keras.activations.softmax, keras.activations.sigmoid)
+WINDOWED = (  # a unit reads a window of rows and columns
+    *(keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D),
+    *(keras.layers.AveragePooling2D, keras.layers.MaxPooling2D),
+)
 EVERY_PLACE = {"Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D"}
-SAME_PLACE = {  # unit (i, j) of such a layer reads the units (i, j) before it
+SAME_PLACE = {  # a unit reads the units in the same row and column
     *("Activation", "Add", "Average", "BatchNormalization", "Concatenate", "Dense", "Dropout"),
-    *(
-        "ELU",
-        "GaussianNoise",
-        "Identity",
-        "LayerNormalization",
-        "LeakyReLU",
-        "Maximum",
-        "Minimum",
-        "Multiply",
-    ),
-    *("Normalization", "PReLU", "ReLU", "Rescaling", "Softmax", "SpatialDropout2D", "Subtract"),
+    *("ELU", "GaussianDropout", "GaussianNoise", "Identity", "LayerNormalization", "LayerScale"),
+    *("LeakyReLU", "Maximum", "Minimum", "Multiply", "Negative", "Normalization", "PReLU", "ReLU"),
+    *("Relu", "Rescaling", "Sigmoid", "Silu", "Softmax", "SpatialDropout2D", "StochasticDepth"),
+    *("Subtract", "Tanh", "TrueDivide"),
 }
 
 
@@ -29,66 +25,106 @@ def flat(model):
     Models inside it (a pre-trained base) and Sequential ones are taken apart; a softmax or sigmoid
     at the end is left out, since the score is the logit. One sigmoid output stands for two classes,
     with the logits -z and z. A network that is so already is returned itself, any other copied with
-    its weights. Raises ValueError for a network that has no graph of layers.
+    its weights at each call: to call often, flatten it once. Raises ValueError for a network that
+    has no such graph.
     """
-    if not getattr(model, "outputs", None):
+    if not _is_graph(model) or len(model.inputs) > 1:
         raise ValueError(
-            f"{model.name} has no graph of layers to read. Build it with keras.Model(inputs, "
-            "outputs), or with keras.Sequential and an input shape."
+            f"{model.name} is no graph of layers with one input and one output. Build it with "
+            "keras.Model(inputs, outputs), or with keras.Sequential and an input shape."
         )
-    nested = isinstance(model, keras.Sequential) or any(map(_is_model, model.layers))
-    if not nested and not _squashes(model.layers[-1]):
+    nested = isinstance(model, keras.Sequential) or any(map(_is_graph, model.layers))
+    if not nested and not _squashing(_source(model.outputs[0])):
         return model
-    image, twins = keras.Input(model.input_shape[1:], name="image"), {}
-    logits = _unrolled(twins, model, image)
-    for layer, twin in twins.items():
-        if getattr(layer, "weights", None):
-            twin.set_weights(layer.get_weights())
-    activation = getattr(list(twins)[-1], "activation", None)
-    if activation is keras.activations.sigmoid and logits.shape[-1] == 1:
-        logits = keras.layers.Concatenate(name="both_classes")([-logits, logits])
-    return keras.Model([image], logits, name=model.name)
+    copies = {}
+    with model.distribute_strategy.scope():
+        image = keras.Input(model.input_shape[1:], name=model.inputs[0].name)
+        logits = _linear(_called(copies, model, image))
+        _take_weights(copies)
+        return keras.Model([image], logits, name=model.name)
 
 
-def _is_model(layer):
-    return isinstance(layer, keras.Model)
+def has_maps(layer):
+    """Whether a layer's output is feature maps (h, w, K)."""
+    return len(getattr(layer.output, "shape", ())) == 4
 
 
-def _squashes(layer):
-    """Whether a layer ends in a softmax or a sigmoid."""
-    return isinstance(layer, keras.layers.Softmax) or getattr(layer, "activation", 0) in SQUASHING
+def sources(layer):
+    """The layers whose outputs go into a layer."""
+    return [_source(tensor) for tensor in keras.tree.flatten(layer.input)]
 
 
-def _unrolled(twins, layer, *inputs, top=True, **options):
+def _source(tensor):
+    return tensor._keras_history.operation
+
+
+def _is_graph(layer):
+    """Whether a layer is a model that can be taken apart into layers."""
+    return isinstance(layer, keras.Model) and len(getattr(layer, "outputs", None) or []) == 1
+
+
+def _called(copies, layer, *inputs, **options):
     """The output for symbolic inputs of a layer's copy, or of the copies of a model's layers.
 
-    twins: a dict from each layer to its copy, which this fills. top: whether the output is that of
-    the whole network, which has to be linear.
+    copies: a dict from each layer to its copy, which this fills.
     """
+    if not _is_graph(layer):
+        copies[layer] = copies.get(layer) or _copy(layer, [copy.name for copy in copies.values()])
+        return copies[layer](*inputs, **options)
     if isinstance(layer, keras.Sequential):
         for part in layer.layers:
-            inputs = [_unrolled(twins, part, *inputs, top=top and part is layer.layers[-1])]
+            inputs = [_called(copies, part, *inputs)]
         return inputs[0]
-    if not _is_model(layer):
-        twins[layer] = twins.get(layer) or _twin(layer, linear=top and _squashes(layer))
-        return twins[layer](*inputs, **options)
-    outputs, last = {}, layer.layers[-1]
+    outputs = []
 
     def call(part, *inputs, **options):
-        outputs[part] = _unrolled(twins, part, *inputs, top=top and part is last, **options)
-        return outputs[part]
+        outputs.append(_called(copies, part, *inputs, **options))
+        return outputs[-1]
 
-    # Only the calls are of use: the model that this returns has lost its ties to `inputs`.
-    keras.models.clone_model(layer, *inputs, clone_function=lambda p: p, call_function=call)
-    return outputs[last]
+    # Only the calls are of use, the last of which gives the output: the model that this returns
+    # has lost its ties to `inputs`.
+    inputs = keras.tree.pack_sequence_as(layer.input, keras.tree.flatten(inputs))
+    keras.models.clone_model(layer, inputs, lambda part: part, call)
+    return outputs[-1]
 
 
-def _twin(layer, linear):
-    """A copy of a layer without its weights; `linear`: and without its softmax or sigmoid."""
-    if linear and isinstance(layer, keras.layers.Softmax):
-        return keras.layers.Identity(name=layer.name)
-    config = layer.get_config() | ({"activation": "linear"} if linear else {})
+def _copy(layer, taken):
+    """A copy of a layer without its weights, under a name that is not taken."""
+    config = layer.get_config()
+    if layer.name in taken:  # one in the base and one in the head
+        config["name"] = f"{layer.name}_{len(taken)}"
     return type(layer).from_config(config)
+
+
+def _take_weights(copies):
+    """Give each copy its layer's weights."""
+    for layer, copy in copies.items():
+        if getattr(layer, "weights", None):
+            copy.set_weights(layer.get_weights())
+        if hasattr(copy, "finalize_state"):  # Normalization computes with what this derives
+            copy.finalize_state()
+
+
+def _squashing(layer):
+    """What a layer does last, if that is "softmax" or "sigmoid"; else ""."""
+    last = getattr(layer, "activation", layer)
+    name = getattr(last, "__name__", type(last).__name__).lower()
+    return name if name in {"softmax", "sigmoid"} else ""
+
+
+def _linear(output):
+    """The logits of a symbolic output: what its softmax or sigmoid takes in."""
+    layer = _source(output)
+    squashing = _squashing(layer)
+    if hasattr(layer, "activation") and squashing:
+        layer.activation = keras.activations.linear
+    elif squashing:
+        output = layer.input
+    if squashing == "sigmoid" and output.shape[-1] == 1:
+        both = keras.layers.Dense(2, use_bias=False, name="both_classes")
+        output = both(output)
+        both.set_weights([np.array([[-1, 1]])])
+    return output
 
 
 def geometry(model):
@@ -96,20 +132,32 @@ def geometry(model):
 
     layer; units: h; stride: pixels from one unit to the next; first: the pixel on which the field
     of view of unit 0 is centred; field: its side in pixels (these four down the height); unread:
-    the share of the places that no later layer reads, whatever the weights. Raises ValueError at a
-    layer whose reach is not known.
+    the share of the places that no later layer reads, whatever the weights. A gate that looks at
+    all of the picture has no row, and leaves the field of what it opens as it is. Raises ValueError
+    at a layer whose reach is not known.
     """
-    model, rows = flat(model), {}
-    for name, read in read_places(model).items():
-        layer = model.get_layer(name)
-        before = [rows[source.name] for source in _sources(layer) if source.name in rows]
-        (size, step, padding, dilation), _ = _windows(layer) if before else ((1, 1, 0, 1), None)
-        last = max(before, key=lambda row: row["field"], default=dict(stride=1, first=0, field=1))
-        reach = (size - 1) * dilation
-        rows[name] = dict(layer=name, units=len(read), stride=step * last["stride"])
-        rows[name]["first"] = last["first"] + (reach / 2 - padding) * last["stride"]
-        rows[name] |= dict(field=last["field"] + reach * last["stride"], unread=1 - read.mean())
-    return pd.DataFrame(rows.values())
+    model, rows = flat(model), []
+    read = read_places(model)
+    for name, (stride, low, high) in _views(model).items():
+        rows.append(dict(layer=name, units=len(read[name]), stride=stride, first=(low + high) / 2))
+        rows[-1] |= dict(field=high - low + 1, unread=1 - read[name].mean())
+    return pd.DataFrame(rows)
+
+
+def _views(model):
+    """By layer: pixels from one unit to the next, and the first and last that unit 0 looks at."""
+    views = {}
+    for layer in model.operations:
+        before = [views[source.name] for source in sources(layer) if source.name in views]
+        if isinstance(layer, keras.layers.InputLayer):
+            views[layer.name] = 1, 0, 0
+        elif before and has_maps(layer) and type(layer).__name__ not in EVERY_PLACE:
+            (size, step, padding, dilation), _ = _windows(layer)
+            (stride, *_), lows, highs = zip(*before, strict=True)
+            low = min(lows) - padding * stride
+            high = max(highs) + ((size - 1) * dilation - padding) * stride
+            views[layer.name] = step * stride, low, high
+    return views
 
 
 def read_places(model):
@@ -118,58 +166,61 @@ def read_places(model):
     The gradient of what is not read is zero for any weights: row 8 of 9 before a pooling of 2 x 2.
     """
     model = flat(model)
-    layers = [layer for layer in model.layers if len(layer.output.shape) == 4]
+    if None in model.input_shape[1:]:
+        raise ValueError(
+            f"{model.name} takes pictures of any size, and what is read depends on the size: build "
+            "it with one, as in keras.Input((150, 150, 3))."
+        )
+    layers = [layer for layer in model.operations if has_maps(layer)]
     places = {layer.name: np.zeros(layer.output.shape[1:3], bool) for layer in layers}
-    for layer in reversed(model.layers):
-        if layer is model.layers[-1] and layer.name in places:
-            places[layer.name][:] = True
-        for source in _sources(layer):
+    if (output := _source(model.outputs[0]).name) in places:
+        places[output][:] = True
+    for layer in reversed(model.operations):
+        for source in sources(layer):
             if source.name in places:
-                places[source.name] |= _read_by(layer, source, places)
+                places[source.name] |= _read_by(layer, places[source.name].shape, places)
     return places
 
 
-def _sources(layer):
-    """The layers whose outputs go into a layer."""
-    if isinstance(layer, keras.layers.InputLayer):
-        return []
-    inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-    return [tensor._keras_history.operation for tensor in inputs]
+def _read_by(layer, shape, places):
+    """Which places of a source (h, w) a layer reads where `places` of its own are read, bool."""
+    kind, own = type(layer).__name__, places.get(layer.name)
+    if own is None or kind in EVERY_PLACE or (kind in SAME_PLACE and own.shape != shape):
+        return np.ones(shape, bool)
+    rows, columns = map(_read_along, own.shape, shape, _windows(layer))
+    return rows.T @ own @ columns > 0
 
 
-def _read_by(layer, source, places):
-    """Which places of a source a layer reads, bool (h, w), where `places` of its own are read."""
-    if layer.name not in places or type(layer).__name__ in EVERY_PLACE:
-        return np.ones_like(places[source.name])
-    read, axes = np.zeros_like(places[source.name]), []
-    for index, (size, step, padding, dilation) in zip(
-        np.nonzero(places[layer.name]), _windows(layer), strict=True
-    ):
-        axes.append(index[:, None] * step - padding + dilation * np.arange(size))
-    rows, columns = (axis.clip(-1, side) + 1 for axis, side in zip(axes, read.shape, strict=True))
-    framed = np.pad(read, 1)  # what lies outside falls on the frame
-    framed[rows[:, :, None], columns[:, None, :]] = True
-    return framed[1:-1, 1:-1]
+def _read_along(units, side, window):
+    """Which of `side` places each unit reads along one axis, 1 or 0 (units, side)."""
+    size, step, padding, dilation = window
+    offset = np.arange(side) - (step * np.arange(units)[:, None] - padding)
+    inside = (offset >= 0) & (offset < size * dilation) & (offset % dilation == 0)
+    return inside.astype("float32")
 
 
 def _windows(layer):
-    """What one unit of a layer reads, down and across: (size, step, padding before, dilation)."""
+    """What a unit of a layer reads, down and across: (size, step, padding before, dilation)."""
     kind = type(layer).__name__
     if kind in SAME_PLACE:
-        return ((1, 1, 0, 1),) * 2
-    if kind in {"ZeroPadding2D", "Cropping2D"}:
-        amounts = getattr(layer, "padding" if kind == "ZeroPadding2D" else "cropping")
-        return tuple((1, 1, pair[0] * (1 if kind[0] == "Z" else -1), 1) for pair in amounts)
-    sizes = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
-    if sizes is None or kind.endswith("Transpose"):
+        return [(1, 1, 0, 1)] * 2
+    if kind == "ZeroPadding2D":
+        return [(1, 1, before, 1) for before, _ in layer.padding]
+    if kind == "Cropping2D":
+        return [(1, 1, -before, 1) for before, _ in layer.cropping]
+    if not isinstance(layer, WINDOWED):
         raise ValueError(f"What the layer {layer.name} ({kind}) reads is not known here.")
+    sizes = getattr(layer, "kernel_size", None) or layer.pool_size
     dilations = getattr(layer, "dilation_rate", (1, 1))
-    dilations = dilations if isinstance(dilations, tuple) else (dilations,) * 2
-    windows = []
-    for side, size, step, dilation in zip(
-        layer.input.shape[1:3], sizes, layer.strides, dilations, strict=True
-    ):
-        missing = (-(-side // step) - 1) * step + (size - 1) * dilation + 1 - side
-        padding = max(missing, 0) // 2 if layer.padding == "same" else 0
-        windows.append((size, step, padding, dilation))
-    return tuple(windows)
+    return [
+        (size, step, _padding(layer.padding, side, size, step, dilation), dilation)
+        for side, size, step, dilation in zip(
+            layer.input.shape[1:3], sizes, layer.strides, dilations, strict=True
+        )
+    ]
+
+
+def _padding(kind, side, size, step, dilation):
+    """The zeros before the first of `side` places; of an odd number TensorFlow puts fewer there."""
+    missing = (-(-side // step) - 1) * step + (size - 1) * dilation + 1 - side
+    return max(missing, 0) // 2 if kind == "same" else 0

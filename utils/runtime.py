@@ -5,6 +5,7 @@ import platform
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 
@@ -78,6 +79,7 @@ def policy(precision=None):
     return {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
 
 
+@lru_cache(maxsize=1)
 def strategy():
     """How work is shared among devices: a tf.distribute strategy, to build networks in its scope.
 
@@ -88,6 +90,10 @@ def strategy():
         return tf.distribute.MultiWorkerMirroredStrategy()
     several = len(tf.config.list_logical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+
+
+if os.environ.get("TF_CONFIG"):
+    strategy()  # TensorFlow has to hear of other machines before it computes anything
 
 
 def shares(strategy, *arrays):
