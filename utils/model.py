@@ -146,12 +146,24 @@ def load(head):
 
 def logits(model, images, batch=32):
     """The network's scores before the softmax, float32 (N, classes); images (N, 150, 150, 3)."""
-    pictures = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-    score = tf.function(lambda x: model([x], training=False)).get_concrete_function(pictures)
+    score = _score(model)
     parts = [np.empty((0, model.output_shape[-1]), "float32")]
     for i in progress(range(0, len(images), batch), "prediction, batches"):
         parts.append(score(tf.constant(images[i : i + batch], tf.float32)).numpy())
     return np.concatenate(parts)
+
+
+@lru_cache(maxsize=2)
+def _score(model):
+    """The network as one graph for any number of pictures, which is there when asked for again."""
+
+    def score(x):
+        if not isinstance(model, keras.Sequential):  # Keras warns where a list is expected
+            x = keras.tree.map_structure(lambda _: x, model.input)
+        return model(x, training=False)
+
+    pictures = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+    return tf.function(score, autograph=False).get_concrete_function(pictures)
 
 
 def probabilities(scores):
