@@ -36,6 +36,7 @@ with _quiet():
     import tensorflow as tf
 
     tf.config.list_physical_devices("GPU")  # the lines come at the first look for devices
+    tf.get_logger().setLevel("ERROR")  # it warns of one graph for each network, which is meant
 
 
 def set_seed(seed=settings.SEED):
