@@ -139,7 +139,10 @@ def _where_positive(y, gradient):
 def load(name):
     """The trained network of that name ("dense", "gap"), in float32, as its notebook wrote it."""
     name = f"vgg16_{name}"
-    path = read(settings.MODELS / f"{name}.keras", WRITTEN_BY[name])
+    return _loaded(read(settings.MODELS / f"{name}.keras", WRITTEN_BY[name]))
+
+
+def _loaded(path):
     with strategy().scope():
         return keras.models.load_model(path, compile=False)
 
@@ -345,7 +348,7 @@ def train(
     if trained.exists() and record.exists():
         old = json.loads(record.read_text())
         if old["fingerprint"] == known:
-            return keras.models.load_model(trained, compile=False), old["history"]
+            return _loaded(trained), old["history"]
 
     checkpoint = settings.MODELS / f"unfinished-{name}-{known}.keras"
     steps = -(-len(images) // batch)
