@@ -170,7 +170,7 @@ def workplace(tmp_path):
 
 
 DEFAULTS = ("DATASET=drawn-pets", "SMOKE=", "PRECISION=", "LANGUAGE=", "VGG16_WEIGHTS=")
-ALL = ["01", "02", "03", "04", "05", "06", "07"]
+ALL = ["01", "02", "03", "04", "05", "06", "07", "08", "09"]
 
 
 def touch(path):
@@ -192,9 +192,10 @@ def test_figures_runs_all_notebooks_in_order_and_then_has_nothing_to_do(workplac
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ("notebooks/07_comparison.ipynb", ["07"]),
-        ("notebooks/05_cam.ipynb", ["05", "06", "07"]),
-        ("utils/attention.py", ["03", "04", "05", "06", "07"]),
+        ("notebooks/09_evidence.ipynb", ["09"]),
+        ("notebooks/07_comparison.ipynb", ["07", "08", "09"]),
+        ("notebooks/05_cam.ipynb", ["05", "06", "07", "08", "09"]),
+        ("utils/attention.py", ALL[2:]),
         ("utils/images.py", ALL),
     ],
 )
@@ -225,4 +226,4 @@ def test_a_failing_notebook_is_named_and_what_was_made_before_stays(workplace):
     executed = folder / "results" / "drawn-pets" / "notebooks" / "04_smoothgrad.ipynb"
     assert executed.read_text() == "content"
     (folder / "notebooks" / "04_smoothgrad.ipynb").write_text("mended")
-    assert figures()[1] == ["04", "07"]
+    assert figures()[1] == ["04", "07", "08", "09"]
