@@ -20,15 +20,7 @@ DEEP = (0.74, 0.9, 1.0, 1.02, 1.03)
 CAVITY = [(0, -8.3), (3.6, -8.8), (7.9, -7.0), (11.7, -2.6), (12.6, 2.8), (11.0, 7.0)]
 CAVITY += [(7.6, 9.5), (4.6, 8.9), (2.5, 6.6), (1.9, 3.8), (0, 3.2)]  # right half, front to back
 WALL = [(0, -9.0), (5, -9.5), (10, -7.4), (13.2, -2), (13.4, 3.5), (11, 8.6), (6.5, 10.8), (0, 11)]
-ROWS = (
-    0.0,
-    0.1,
-    0.25,
-    0.45,
-    0.65,
-    0.85,
-    1.0,
-)  # between the lungs, from the breast bone to the spine
+ROWS = (0.0, 0.1, 0.25, 0.45, 0.65, 0.85, 1.0)  # between the lungs, from front to back
 RIGHT = (  # how far what lies between the lungs reaches to a side in these rows, at each level
     (2.4, 2.8, 3.2, 3.2, 2.6, 2.0, 2.0),
     (0.1, 0.4, 1.6, 2.7, 2.1, 1.4, 1.6),

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 BETWEEN = 0.7  # of the way from the grey of air to that of flesh; ground-glass lies below
+AIR = 0.7  # of the grey of flesh; fat and muscle are closer to each other than that
 LEAST = 0.01  # share of the frame below which air is a windpipe, and no lung
 REACH = 0.05  # radius of the closing, as a share of the frame's shorter side
 
@@ -12,7 +13,7 @@ def lungs(images):
     """Masks of the lungs, bool (N, h, w), of grey (N, h, w) or RGB (N, h, w, 3) slices in 0..255.
 
     In lung window air is dark and flesh is bright. Air that lies along the border is outside the
-    body (a lung that the frame cuts touches it with less than the square root of its area); of the
+    body: it touches it on more pixels than a square region with two sides on the border. Of the
     rest the two largest regions are lungs, closed and filled so that vessels and opacities belong
     to them. A slice without any gives an empty mask. Lost is what is as bright as flesh, wider than
     twice the closing's radius, and touches the chest wall.
@@ -27,7 +28,7 @@ def _lungs(image):
     regions, _ = ndimage.label(ndimage.gaussian_filter(image, 0.7) < _threshold(image))
     border = np.concatenate([regions[[0, -1]].ravel(), regions[:, [0, -1]].ravel()])
     sizes = np.bincount(regions.ravel())
-    sizes[np.bincount(border, minlength=len(sizes)) > np.sqrt(sizes)] = 0  # outside the body
+    sizes[np.bincount(border, minlength=len(sizes)) > 2 * np.sqrt(sizes)] = 0
     sizes[0] = 0
     mask = np.zeros(image.shape, bool)
     for region in np.argsort(sizes)[-2:]:
@@ -37,14 +38,15 @@ def _lungs(image):
 
 
 def _threshold(image):
-    """The grey between air and flesh: the means of the two groups that Otsu (1979) parts best."""
+    """A grey between air and flesh, by Otsu's two groups (1979); 0 where there is no air."""
     counts = np.bincount(image.astype(np.uint8).ravel(), minlength=256)
-    greys, below = np.arange(256), np.cumsum(counts)
-    darker, all_grey = np.cumsum(counts * greys), counts @ greys
+    below, darker = np.cumsum(counts), np.cumsum(counts * np.arange(256))
     above = image.size - below
     low = darker / np.maximum(below, 1)
-    high = (all_grey - darker) / np.maximum(above, 1)
+    high = (darker[-1] - darker) / np.maximum(above, 1)
     best = np.argmax(below * above * (high - low) ** 2.0)
+    if low[best] > AIR * high[best]:
+        return 0.0
     return low[best] + BETWEEN * (high[best] - low[best])
 
 
