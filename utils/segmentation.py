@@ -1,0 +1,58 @@
+"""The lungs in a CT slice, by thresholding: for real slices, which come without masks."""
+
+import numpy as np
+from scipy import ndimage
+
+BETWEEN = 0.7  # of the way from the grey of air to that of flesh; ground-glass lies below
+AIR = 0.7  # of the grey of flesh; fat and muscle are closer to each other than that
+LEAST = 0.01  # share of the frame below which air is a windpipe, and no lung
+REACH = 0.05  # radius of the closing, as a share of the frame's shorter side
+
+
+def lungs(images):
+    """Masks of the lungs, bool (N, h, w), of grey (N, h, w) or RGB (N, h, w, 3) slices in 0..255.
+
+    In lung window air is dark and flesh is bright. Air that lies along the border is outside the
+    body: it touches it on more pixels than a square region with two sides on the border. Of the
+    rest the two largest regions are lungs, closed and filled so that vessels and opacities belong
+    to them. A slice without any gives an empty mask. Lost is what is as bright as flesh, wider than
+    twice the closing's radius, and touches the chest wall.
+    """
+    grey = np.asarray(images, np.float32)
+    grey = grey.mean(axis=-1) if grey.ndim == 4 else grey
+    return np.reshape([_lungs(image) for image in grey], grey.shape).astype(bool)
+
+
+def _lungs(image):
+    """The mask of one grey slice (h, w)."""
+    regions, _ = ndimage.label(ndimage.gaussian_filter(image, 0.7) < _threshold(image))
+    border = np.concatenate([regions[[0, -1]].ravel(), regions[:, [0, -1]].ravel()])
+    sizes = np.bincount(regions.ravel())
+    sizes[np.bincount(border, minlength=len(sizes)) > 2 * np.sqrt(sizes)] = 0
+    sizes[0] = 0
+    mask = np.zeros(image.shape, bool)
+    for region in np.argsort(sizes)[-2:]:
+        if sizes[region] >= LEAST * image.size:
+            mask |= _closed(regions == region, REACH * min(image.shape))
+    return mask
+
+
+def _threshold(image):
+    """A grey between air and flesh, by Otsu's two groups (1979); 0 where there is no air."""
+    counts = np.bincount(image.astype(np.uint8).ravel(), minlength=256)
+    below, darker = np.cumsum(counts), np.cumsum(counts * np.arange(256))
+    above = image.size - below
+    low = darker / np.maximum(below, 1)
+    high = (darker[-1] - darker) / np.maximum(above, 1)
+    best = np.argmax(below * above * (high - low) ** 2.0)
+    if low[best] > AIR * high[best]:
+        return 0.0
+    return low[best] + BETWEEN * (high[best] - low[best])
+
+
+def _closed(region, radius):
+    """A region (h, w) closed by a disc of that radius in pixels, its holes filled."""
+    pad = int(radius) + 2
+    apart = ndimage.distance_transform_edt(~np.pad(region, pad))
+    wide = ndimage.distance_transform_edt(apart <= radius) > radius
+    return ndimage.binary_fill_holes(wide[pad:-pad, pad:-pad] | region)
