@@ -106,11 +106,11 @@ def word(key):
     return WORDS[settings.LANGUAGE].get(key, key)
 
 
-def use_style():
+def use_style(quality=85):
     """Set the one style of all figures; in notebooks as JPEG, since noise makes PNG large."""
     plt.rcParams.update(STYLE)
     if get_ipython():
-        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
+        set_matplotlib_formats("jpeg", pil_kwargs={"quality": quality})
 
 
 def grid(rows, columns, side=1.6, width=None):
@@ -283,6 +283,9 @@ def comparison(images, maps, rows):
     return fig
 
 
+SMALL = {"image.interpolation": "antialiased"}  # of pictures that are shown below their size
+
+
 def curve(ax, x, values, label=""):
     """One line of effects, from (k, 3) effects with their low and high ends, which are a band."""
     effect, low, high = np.transpose(values)
@@ -290,6 +293,7 @@ def curve(ax, x, values, label=""):
     ax.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
 
 
+@plt.rc_context(SMALL)
 def planted_cue(image, mask, maps, doses, accuracy, lifts):
     """What a tag in training does to maps of a tagged picture, above, and to the network, below.
 
@@ -330,6 +334,7 @@ def _maps_by_dose(figure, image, mask, maps, doses):
         ax.axis("off")
 
 
+@plt.rc_context(SMALL)
 def randomisation(image, maps, layers, similarity, baselines):
     """Maps of one picture, and how alike all maps stay, while a network is made random.
 
@@ -397,13 +402,14 @@ def reliability(counts, measured, predicted):
     return fig
 
 
+@plt.rc_context(SMALL)
 def sweep(images, titles, x, panels, label):
     """Pictures in a row, one for each x; below, a panel with a line for each measure over x.
 
     panels: a dict from the measure's name to (len(x), 3) values with their interval.
     """
-    fig = plt.figure(figsize=(7.6, 3.9))
-    above, below = fig.subfigures(2, 1, height_ratios=(1.9, 2.3))
+    fig = plt.figure(figsize=(7.6, 3.2))
+    above, below = fig.subfigures(2, 1, height_ratios=(1.1, 2.1))
     (top,), (bottom,) = (
         part.subplots(1, len(shown), squeeze=False)
         for part, shown in ((above, images), (below, panels))
