@@ -63,7 +63,8 @@ publish: ## put the outputs of the default run into notebooks/, and its figures 
 	    || { echo "Only drawn pictures may be published: leave DATASET and SMOKE out."; exit 1; }
 	@$(MAKE) --no-print-directory figures appendix
 	@cp -p $(NOTEBOOKS) $(APPENDIX) notebooks/
-	@cp -p $(RESULTS)/figures/*.png figures/
+	@for figure in $$(ls figures) $$(grep -oE 'figures/[a-z_0-9]+\.png' README.md | xargs -n1 basename); do \
+	    test ! -e $(RESULTS)/figures/$$figure || cp -p $(RESULTS)/figures/$$figure figures/; done
 	@$(BIN)/python -m utils.readme
 
 clean: ## remove what the notebooks wrote, but never data or trained networks
