@@ -10,7 +10,6 @@ from itertools import product
 
 import numpy as np
 
-from utils import settings
 from utils.attention import _checked, _compiled, _feature_layer, _in_batches, _input_gradient
 from utils.progress import progress
 from utils.runtime import keras, tf
@@ -22,11 +21,6 @@ from tf_keras_vis.layercam import Layercam
 from tf_keras_vis.scorecam import Scorecam
 from tf_keras_vis.utils.model_modifiers import GuidedBackpropagation
 from tf_keras_vis.utils.scores import CategoricalScore
-
-
-def few(count):
-    """So many pictures or passes, or an eighth of them, at least two, in a run on a handful."""
-    return max(2, count // 8) if settings.SMOKE else count
 
 
 def gradient_x_input(model, images, class_index, *, baseline=None, batch=16):

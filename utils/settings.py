@@ -46,3 +46,8 @@ MODELS = ROOT / "results" / run(LEARNS_FROM.get(DATASET, DATASET)) / "models"
 MAPS = RESULTS_DIR / "maps"
 FIGURES = RESULTS_DIR / "figures"
 TABLES = RESULTS_DIR / "tables"
+
+
+def few(count):
+    """So many pictures or passes; in a run on a handful (SMOKE) an eighth of them, at least two."""
+    return max(2, count // 8) if SMOKE else count
