@@ -44,6 +44,19 @@ def mean_coloured(images):
 
 
 @every_method
+def test_a_network_inside_another_with_a_softmax_has_the_maps_of_its_logits(
+    method, dense_network, images
+):
+    softmax = keras.layers.Softmax()(dense_network.outputs[0])
+    squashed = keras.Model(dense_network.inputs, softmax)
+    nested = keras.Sequential([keras.Input((SIDE, SIDE, 3)), squashed])
+    maps = explain(method, nested, images, 1)
+    np.testing.assert_allclose(
+        maps, explain(method, dense_network, images, 1), rtol=1e-4, atol=1e-6
+    )
+
+
+@every_method
 def test_a_map_does_not_depend_on_the_pictures_beside_it(method, dense_network, images):
     alone = explain(method, dense_network, images[3:4], 1)
     among = explain(method, dense_network, images, 1)[3]

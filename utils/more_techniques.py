@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 
 from utils.attention import _checked, _compiled, _feature_layer, _in_batches, _input_gradient
+from utils.networks import flat
 from utils.progress import progress
 from utils.runtime import keras, tf
 
@@ -29,6 +30,7 @@ def gradient_x_input(model, images, class_index, *, baseline=None, batch=16):
     For a network that is linear in I the map sums to S_c(I) - S_c(I'). Another baseline is another
     map. Shrikumar et al. 2016, where I' is black; here see `baseline`.
     """
+    model = flat(model)
     gradient = _input_gradient(model)
 
     def heatmap(x, c):
@@ -44,6 +46,7 @@ def integrated_gradients(model, images, class_index, *, steps=100, baseline=None
     exactly as they sample the way: compare, and take more steps where it does not.
     Sundararajan, Taly and Yan 2017, eq. 1 and 3.
     """
+    model = flat(model)
     images, class_index = _checked(model, images, class_index)
     gradient, maps = _input_gradient(model), np.zeros(images.shape[:3], "float32")
     total = _compiled(lambda x, c: tf.reduce_sum(gradient(x, c), 0), images)
@@ -64,6 +67,7 @@ def guided_backpropagation(model, images, class_index, *, batch=16):
     asks for the class, and stays when the layers above are random. The rule is tf-keras-vis's, for
     each layer whose `activation` is ReLU. Springenberg et al. 2015; Nie et al. 2018.
     """
+    model = flat(model)
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())
     GuidedBackpropagation()(twin)
@@ -83,6 +87,7 @@ def grad_cam_plus_plus(model, images, class_index, *, layer=None):
     for S_c minus its own value, which divides the map by exp(S_c) and changes nothing else. In
     float32 only. Chattopadhay et al. 2018.
     """
+    model = flat(model)
 
     def score(c):
         return lambda scores: scores[:, c] - tf.stop_gradient(scores[:, c])
@@ -97,6 +102,7 @@ def layer_cam(model, images, class_index, *, layer=None):
     HiResCAM without what speaks against the class, which makes the maps of early layers readable.
     From tf-keras-vis, in float32 only. Jiang et al. 2021.
     """
+    model = flat(model)
     layer, ask = _feature_layer(model, layer), Layercam(_in_float32(model))
     return _asked(ask, _category, model, images, class_index, layer, "LayerCAM")
 
@@ -108,6 +114,7 @@ def score_cam(model, images, class_index, *, layer=None, feature_maps=None, batc
     the logits. feature_maps: take only so many, those that vary most. No gradient, one forward pass
     for each feature map. From tf-keras-vis. Wang et al. 2020.
     """
+    model = flat(model)
 
     def predict(x, batch_size):
         starts = range(0, len(x[0]), batch)
@@ -128,6 +135,7 @@ def occlusion(model, images, class_index, *, size=32, stride=16, baseline=None, 
     which is where `plotting.enlarge` puts it; edges cut it. The square has the baseline's colour.
     Zeiler and Fergus 2014, section 4.2, there with probabilities.
     """
+    model = flat(model)
     images, class_index = _checked(model, images, class_index)
     masks = _without_squares(images.shape[1:3], size, stride)
     hidden, drops = masks.reshape(-1, *images.shape[1:3]), []
@@ -148,6 +156,7 @@ def rise(
     same for every picture: a map depends on `seed`, not on the pictures beside it. The values have
     a floor, what the class gets from any mask. Petsiuk, Das and Saenko 2018.
     """
+    model = flat(model)
     images, class_index = _checked(model, images, class_index)
     scores = _scores_of_parts(model, images, class_index, baseline, tf.nn.softmax)
     maps = np.zeros(images.shape[:3], "float32")

@@ -49,5 +49,5 @@ TABLES = RESULTS_DIR / "tables"
 
 
 def few(count):
-    """So many pictures or passes; in a run on a handful (SMOKE) an eighth of them, at least two."""
-    return max(2, count // 8) if SMOKE else count
+    """So many pictures or passes; on a handful (SMOKE) a sixteenth of them, at least two."""
+    return max(2, count // 16) if SMOKE else count
