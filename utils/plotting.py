@@ -386,7 +386,7 @@ def forest(rows, seeds, label):
     ax.set_yticks(y, rows["name"])
     ax.invert_yaxis()
     ax.set(xlabel=label, xlim=0)
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    fig.legend(frameon=False, loc="outside upper center", ncols=3)
     return fig
 
 
