@@ -24,6 +24,7 @@ def ours(technique, precision, samples):
     network = model.load("dense")
     network = model.fast(network) if precision == "bfloat16" else network
     options = dict(n=samples, average="absolute")  # the library's order
+    options["batch"] = 50 if precision == "bfloat16" else 25  # as much memory in half the bytes
     return {
         "saliency": lambda x, c: attention.saliency_map(network, x, c),
         "smoothgrad": lambda x, c: attention.smoothgrad(network, x, c, **options),
