@@ -376,7 +376,7 @@ def forest(rows, seeds, label):
 
     rows: a table with name, effect, low, high, baseline; seeds: a dict from name to other values.
     """
-    fig, ax = plt.subplots(figsize=(6.4, 0.3 * len(rows) + 1))
+    fig, ax = plt.subplots(figsize=(7, 0.3 * len(rows) + 1))
     y = np.arange(len(rows))
     dots = [(value, i) for i, name in enumerate(rows["name"]) for value in seeds.get(name, [])]
     ax.hlines(y, rows["low"], rows["high"], color="C0", linewidth=2)
@@ -386,7 +386,7 @@ def forest(rows, seeds, label):
     ax.set_yticks(y, rows["name"])
     ax.invert_yaxis()
     ax.set(xlabel=label, xlim=0)
-    fig.legend(frameon=False, loc="outside upper center", ncols=3)
+    fig.legend(frameon=False, loc="outside upper center", ncols=3, fontsize=8)
     return fig
 
 
