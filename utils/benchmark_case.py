@@ -1,7 +1,6 @@
 """One case of the benchmark in TensorFlow, in a process of its own; see `benchmark`."""
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -62,7 +61,8 @@ def main(folder, technique, implementation, precision, images, samples):
     make = {"ours": ours, "tf-keras-vis": library}[implementation]
     maps, cost = seconds(make(technique, precision, int(samples)), technique, x, c)
     np.save(Path(folder) / "maps.npy", maps)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()  # getrusage would count the parent's memory too
+    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
     print("\n" + json.dumps({"seconds": cost, "peak_memory_mb": round(peak)}))
 
 

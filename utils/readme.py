@@ -53,16 +53,13 @@ def benchmark(table):
     """The costs of the techniques that all libraries were asked for, as a table in Markdown."""
     compared = table[table["ratio_to_tf_keras_vis"].notna()]
     lines = [f"Measured on: {table['machine'].iloc[0]}.", ""]
-    lines += [
-        "| technique | by | precision | maps a second | times tf-keras-vis | of limit | memory |"
-    ]
-    lines += ["|---|---|---|---|---|---|---|"]
+    lines += ["| technique | by | precision | maps a second | times tf-keras-vis | of limit |"]
+    lines += ["|---|---|---|---|---|---|"]
     for row in compared.itertuples():
         cost = f"{row.maps_per_second:.3g} | {row.ratio_to_tf_keras_vis:.3g}"
         cost += f" | {row.share_of_limit:.0%}"
-        memory = f"{row.peak_memory_mb / 1000:.1f} GB"
         case = f"{row.technique} | {row.implementation} | {row.precision}"
-        lines.append(f"| {case} | {cost} | {memory} |")
+        lines.append(f"| {case} | {cost} |")
     return "\n".join(lines)
 
 
