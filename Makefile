@@ -20,7 +20,7 @@ SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LAN
 DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS=
 
 .DELETE_ON_ERROR:
-.PHONY: help figures appendix test lint unit smoke lab base benchmark peers publish clean
+.PHONY: help figures appendix notebooks test lint unit smoke lab base benchmark peers publish clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,7 +34,8 @@ figures: $(READY) ## run notebooks 01-09 and draw Figure 1 (what is up to date i
 
 appendix: $(APPENDIX) ## run the appendix, from linear models to the saliency map
 
-test: lint unit smoke ## lint, unit tests, and every notebook on a handful of pictures
+test: lint ## lint, unit tests, and every notebook on a handful of pictures
+	@$(MAKE) -j2 --no-print-directory unit smoke
 
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -44,7 +45,9 @@ unit: $(READY)
 
 smoke: $(READY)
 	@rm -rf results/drawn-pets-smoke data/drawn-pets-smoke
-	@$(MAKE) -j2 --no-print-directory figures appendix $(DEFAULTS) DATASET=drawn-pets SMOKE=1
+	@$(MAKE) --no-print-directory notebooks $(DEFAULTS) DATASET=drawn-pets SMOKE=1
+
+notebooks: $(NOTEBOOKS) $(APPENDIX)
 
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
