@@ -1,7 +1,7 @@
 # The whole run in two commands: `make figures` and `make test`. `make` alone prints help.
 
 DATASET ?= drawn-pets
-export DATASET SMOKE VGG16_WEIGHTS PRECISION LANGUAGE
+export DATASET SMOKE VGG16_WEIGHTS PRECISION LANGUAGE IMAGE MODEL CLASS CROP
 export PYTHONDONTWRITEBYTECODE = 1
 
 BIN := .venv/bin
@@ -11,16 +11,17 @@ RUN := $(RESULTS)/notebooks
 run_of = $(patsubst notebooks/%,$(RUN)/%,$(wildcard notebooks/$(1)))
 NOTEBOOKS := $(call run_of,0[1-9]_*.ipynb)
 APPENDIX := $(call run_of,A*.ipynb)
+SITE := $(RESULTS)/site/index.html
 FIGURES := $(RESULTS)/figures/figure_1.png $(RESULTS)/figures/comparison.png
 
 # A run under other settings is another run, although no file has changed.
 SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LANGUAGE)
 
 # Tests are about the defaults, whatever is set outside.
-DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS=
+DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS= IMAGE= MODEL= CLASS= CROP=
 
 .DELETE_ON_ERROR:
-.PHONY: help figures appendix notebooks test lint unit smoke lab base benchmark peers publish clean
+.PHONY: help figures appendix site explain notebooks test lint unit smoke lab base benchmark peers publish clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,9 +29,15 @@ help: ## print this help
 
 figures: $(READY) ## run notebooks 01-09 and draw Figure 1 (what is up to date is not run again)
 	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings
-	@if $(MAKE) -q $(NOTEBOOKS); then echo "Nothing to do, all notebooks are up to date."; \
-	else $(MAKE) --no-print-directory $(NOTEBOOKS); fi
-	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES))
+	@if $(MAKE) -q $(NOTEBOOKS) $(SITE); then echo "Nothing to do, all notebooks are up to date."; \
+	else $(MAKE) --no-print-directory $(NOTEBOOKS) $(SITE); fi
+	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES)) \
+	    "All notebooks and a gallery of the maps, to open in a browser:" '  $(SITE)'
+
+site: $(SITE) ## the executed notebooks and a gallery of the maps as pages for a browser, without a server
+
+explain: $(READY) ## explain a picture of yours: IMAGE=path, and if you like MODEL=file.keras CLASS=dog CROP=centre
+	@$(BIN)/python -m utils.explain
 
 appendix: $(APPENDIX) ## run the appendix, from linear models to the saliency map
 
@@ -46,6 +53,7 @@ unit: $(READY)
 smoke: $(READY)
 	@rm -rf results/drawn-pets-smoke data/drawn-pets-smoke
 	@$(MAKE) --no-print-directory notebooks $(DEFAULTS) DATASET=drawn-pets SMOKE=1
+	@$(MAKE) --no-print-directory site $(DEFAULTS) DATASET=drawn-pets SMOKE=1
 
 notebooks: $(NOTEBOOKS) $(APPENDIX)
 
@@ -104,6 +112,10 @@ $(RUN)/%.ipynb: notebooks/%.ipynb | $(READY)
 	    --KernelManager.transport_encryption=auto --log-level=ERROR \
 	    || { echo "$< stopped at the cell above; what it had made before is still in $(RESULTS)."; exit 1; }
 	@mv $(RUN)/unfinished/$*.ipynb $@
+
+# Of the appendix, what has run is shown too.
+$(SITE): $(NOTEBOOKS) $(wildcard $(RUN)/A*.ipynb) $(wildcard site/*) data/README.md $(call rooms,gallery site)
+	@$(BIN)/python -m utils.site
 
 # ---------------------------------------------------------------- the environment
 

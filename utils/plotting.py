@@ -25,6 +25,8 @@ WORDS = {
         "cam": "CAM",
         "grad_cam": "Grad-CAM",
         "none": "no positive\nevidence",
+        "no map": "this network\nhas no such map",
+        "strange": "Unlike what the network learned from: its answer may mean nothing.",
         "cat": "cat",
         "dog": "dog",
         "both": "cat and dog",
@@ -65,6 +67,8 @@ WORDS = {
         "cam": "CAM",
         "grad_cam": "Grad-CAM",
         "none": "nenhuma evidência\npositiva",
+        "no map": "esta rede não\ntem tal mapa",
+        "strange": "Diferente do que a rede aprendeu: sua resposta pode não dizer nada.",
         "cat": "gato",
         "dog": "cachorro",
         "worst": "As imagens de teste de que a rede esteve menos segura: verdade → predição.",
@@ -185,10 +189,10 @@ def scaled(heatmap, percentile=99):
 
 
 def draw_map(ax, heatmap, image=None, colours=COLOURS):
-    """Draw a raw map into `ax`: alone if fine, over `image` if coarse; an empty map says so."""
-    if not (heatmap > 0).any():
+    """Draw a raw map into `ax`: alone if fine, over `image` if coarse; none or empty, it says so."""
+    if heatmap is None or not (heatmap > 0).any():
         ax.imshow(np.full((2, 2, 3), 0.8))
-        ax.text(0.5, 0.5, word("none"), ha="center", va="center")
+        ax.text(0.5, 0.5, word("no map" if heatmap is None else "none"), ha="center", va="center")
     elif image is None or heatmap.shape == image.shape[:2]:
         ax.imshow(scaled(heatmap), cmap=colours, vmin=0, vmax=1)
     else:
@@ -266,20 +270,36 @@ def comparison(images, maps, rows):
 
     `maps` is a dict from technique to raw maps, `rows` the pictures' predictions.
     """
+    texts = [title(row).replace(" → ", "\n→ ").replace(", ", "\n") for row in rows]
+    fig = _rows_of_maps(images, maps, texts)
+    caption(fig)
+    return fig
+
+
+def explanation(image, maps, titles, text=""):
+    """One picture in a row for each title, with its maps for it; `text` stands below.
+
+    `maps` is a dict from technique to a raw map for each title, or to None where there is none.
+    """
+    fig = _rows_of_maps([image] * len(titles), maps, titles)
+    fig.supxlabel(text, fontsize=8, color="0.35")
+    return fig
+
+
+def _rows_of_maps(images, maps, texts):
+    """A row for each picture, with a text beside it; a column for each technique; one legend."""
     fig, axes = grid(len(images), 1 + len(maps), side=1.8)
     for ax, technique in zip(axes[0], ["original", *maps], strict=True):
         ax.set_title(word(technique))
-    for i, (line, image, row) in enumerate(zip(axes, images, rows, strict=True)):
-        line[0].imshow(image)
-        line[0].text(-0.06, 0.5, title(row).replace(" → ", "\n→ ").replace(", ", "\n"),
-                     transform=line[0].transAxes, ha="right", va="center")  # fmt: skip
+    for i, (line, image, text) in enumerate(zip(axes, images, texts, strict=True)):
+        line[0].imshow(image, cmap="gray")
+        line[0].text(-0.06, 0.5, text, transform=line[0].transAxes, ha="right", va="center")
         for ax, technique in zip(line[1:], maps, strict=True):
-            draw_map(ax, maps[technique][i], image)
+            draw_map(ax, None if maps[technique] is None else maps[technique][i], image)
     heat = plt.cm.ScalarMappable(plt.Normalize(0, 1), COLOURS)
     bar = fig.colorbar(heat, ax=axes, orientation="horizontal", shrink=0.3, aspect=40, pad=0.02)
     bar.set_ticks([0, 1], labels=[word("low"), word("high")])
     bar.set_label(word("legend"))
-    caption(fig)
     return fig
 
 
