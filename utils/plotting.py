@@ -189,7 +189,7 @@ def scaled(heatmap, percentile=99):
 
 
 def draw_map(ax, heatmap, image=None, colours=COLOURS):
-    """Draw a raw map into `ax`: alone if fine, over `image` if coarse; none or empty, it says so."""
+    """Draw a raw map: alone if fine, over `image` if coarse; say so if it is empty or None."""
     if heatmap is None or not (heatmap > 0).any():
         ax.imshow(np.full((2, 2, 3), 0.8))
         ax.text(0.5, 0.5, word("no map" if heatmap is None else "none"), ha="center", va="center")

@@ -164,7 +164,11 @@ class _Renderer(IPythonRenderer):
         return convert(_tex(body))
 
     def link(self, text, url, title=None):
-        return super().link(text, local(url), title)
+        there = re.search(r"^(https?:|#|\w+\.html)", url := local(url))
+        return super().link(text, url, title) if there else text
+
+    def table(self, text):
+        return f'<div class="scroll" tabindex="0"><table>{text}</table></div>'
 
 
 def _tex(body):
