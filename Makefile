@@ -9,7 +9,7 @@ READY := .venv/ready
 RESULTS := results/$(DATASET)$(if $(filter 1,$(SMOKE)),-smoke)
 RUN := $(RESULTS)/notebooks
 run_of = $(patsubst notebooks/%,$(RUN)/%,$(wildcard notebooks/$(1)))
-NOTEBOOKS := $(call run_of,0[1-9]_*.ipynb)
+NOTEBOOKS := $(call run_of,0[1-9]_*.ipynb) $(call run_of,11_*.ipynb)
 APPENDIX := $(call run_of,A*.ipynb)
 SITE := $(RESULTS)/site/index.html
 FIGURES := $(RESULTS)/figures/figure_1.png $(RESULTS)/figures/comparison.png
@@ -27,7 +27,7 @@ help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "  DATASET=dogs-vs-cats or oxford-pets in front runs it on photographs; see README.md"
 
-figures: $(READY) ## run notebooks 01-09 and draw Figure 1 (what is up to date is not run again)
+figures: $(READY) ## run notebooks 01-09 and 11, and draw Figure 1 (what is up to date is not run again)
 	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings
 	@if $(MAKE) -q $(NOTEBOOKS) $(SITE); then echo "Nothing to do, all notebooks are up to date."; \
 	else $(MAKE) --no-print-directory $(NOTEBOOKS) $(SITE); fi
@@ -99,6 +99,7 @@ $(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
 $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
 $(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb utils/more_techniques.py
 $(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb $(call rooms,evidence planted_cue)
+$(RUN)/11_your_own_picture.ipynb: $(RUN)/05_cam.ipynb $(call rooms,explain drawn_chest drawn_ct)
 
 $(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb \
     $(call rooms,networks attention linear_models)

@@ -15,7 +15,11 @@ FIRST_CELL = """\
 import sys
 from pathlib import Path
 
-ROOT = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / "environment.yml").exists())
+REPOSITORY = "{}"  # its address on the web, for Colab and Kaggle
+places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "attention-maps"]
+ROOT = next((p for p in places if (p / "environment.yml").exists()), places[-1])
+if not ROOT.exists():
+    !git clone -q --depth=1 {{REPOSITORY}} {{ROOT}} && pip install -q tf-keras-vis
 sys.path.insert(0, str(ROOT))"""
 
 

@@ -19,7 +19,7 @@ from utils.images import BadImage, read_image, resize
 from utils.networks import flat
 from utils.runtime import keras
 
-N_SAMPLES = 20  # SmoothGrad's n: two maps of so many correlate by about 0.98, and you do not wait
+N_SAMPLES = 10  # SmoothGrad's n: two maps of so many correlate by 0.97, and nobody has to wait
 NEIGHBOURS = 5
 KNOWN = 300  # training pictures that a new one is compared with, at most
 USUAL = 0.95  # of the validation pictures count as like the training's
@@ -27,6 +27,7 @@ USUAL = 0.95  # of the validation pictures count as like the training's
 
 def main():
     """Explain the picture that IMAGE names: print what the network says and where the figure is."""
+    plotting.use_style()
     try:
         shown = explain(settings.IMAGE, settings.MODEL, settings.CLASS, settings.CROP)
     except (ValueError, FileNotFoundError) as error:
@@ -42,8 +43,9 @@ def explain(image, network="", class_name="", crop=""):
 
     image, network, class_name, crop: as IMAGE, MODEL, CLASS and CROP. Returns a dict: `image`,
     uint8 (S, S, 3); `names` of all classes; `logits` (classes,); `classes`, the indices of the two
-    that are explained; `maps`, from technique to (2, h, w), or to None where the network has no
-    such map; `distance` and `limit`, see `familiarity`, None for a network of someone else.
+    that are explained; `maps`, from technique to two maps (h, w), or to None for each where the
+    network has no such map; `distance` and `limit`, see `familiarity`, None for a network of
+    someone else.
     """
     path = Path(network or settings.MODELS / "vgg16_dense.keras")
     _check_path(image)
@@ -55,9 +57,8 @@ def explain(image, network="", class_name="", crop=""):
     first = chosen(class_name, names, logits)
     rival = max((c for c in range(len(names)) if c != first), key=lambda c: logits[c])
     pooling = trained if network else model.load("gap")
-    quick = [model.fast(each) if known else each for each in (trained, pooling)]
     shown = {"image": pixels, "names": names, "logits": logits, "classes": [first, rival]}
-    shown["maps"] = maps(trained, *quick, pixels, shown["classes"])
+    shown["maps"] = maps(trained, pooling, pixels, shown["classes"])
     found = familiarity(trained, path.with_suffix(".json"), pixels) if known else (None, None)
     return shown | dict(zip(("distance", "limit"), found, strict=True))
 
@@ -140,26 +141,26 @@ def cropped(picture, crop):
 # ------------------------------------------------------------------------------ the answers
 
 
-def maps(network, quick, pooling, image, classes):
-    """The four techniques' maps (k, h, w) of one picture for k classes; None where there is none.
+def maps(network, pooling, image, classes):
+    """The four techniques' maps (k, h, w) of one picture for k classes, see `explain`.
 
-    quick: the network as `model.fast` gives it; pooling: the one that CAM is asked of.
+    pooling: the network that CAM is asked of. All in float32: bfloat16 pays only for many pictures.
     """
     images, classes = np.repeat(image[None], len(classes), 0), np.array(classes)
     return {
         "saliency": attention.saliency_map(network, images, classes),
-        "smoothgrad": attention.smoothgrad(quick, images, classes, n=N_SAMPLES),
+        "smoothgrad": attention.smoothgrad(network, images, classes, n=N_SAMPLES),
         "cam": _or_none(attention.cam, pooling, images, classes),
-        "grad_cam": _or_none(attention.grad_cam, quick, images, classes),
+        "grad_cam": _or_none(attention.grad_cam, network, images, classes),
     }
 
 
 def _or_none(technique, network, images, classes):
-    """The technique's maps, or None where the network has not the head or the layer it needs."""
+    """The technique's maps, or None for each where the network lacks the head or layer it needs."""
     try:
         return technique(network, images, classes)
     except ValueError:
-        return None
+        return [None] * len(images)
 
 
 def familiarity(network, record, image):
@@ -170,24 +171,25 @@ def familiarity(network, record, image):
     "Out-of-distribution detection with deep nearest neighbors". record: the file beside a network
     that says how it was trained; what is known of the training pictures is kept beside it.
     """
+    known, limit = calibration(network, record)
+    (distance,) = distances(features(network, image[None]), known)
+    return float(distance), limit
+
+
+def calibration(network, record):
+    """The features (n, K) of training pictures, and the limit that validation pictures set."""
     path = settings.MODELS / f"known-{json.loads(record.read_text())['fingerprint']}.npz"
     if not path.exists():
-        _calibrate(network, path)
+        table = datasets.load_table()
+        training, validation = (
+            features(network, datasets.load_images(_some(table[table["split"] == split])))
+            for split in ("train", "validation")
+        )
+        limit = np.quantile(distances(validation, training), USUAL)
+        with files.whole(path) as part:
+            np.savez(part, features=training, limit=limit)
     with np.load(path) as known:
-        (distance,) = distances(features(network, image[None]), known["features"])
-        return float(distance), float(known["limit"])
-
-
-def _calibrate(network, path):
-    """Write the features of training pictures, and the limit that validation pictures set."""
-    table = datasets.load_table()
-    training, validation = (
-        features(network, datasets.load_images(_some(table[table["split"] == split])))
-        for split in ("train", "validation")
-    )
-    limit = np.quantile(distances(validation, training), USUAL)
-    with files.whole(path) as part:
-        np.savez(part, features=training, limit=limit)
+        return known["features"], float(known["limit"])
 
 
 def _some(table):
@@ -243,7 +245,8 @@ def figure(shown):
     titles = [f"{plotting.word(shown['names'][c])}\n{shares[c]:.1%}" for c in shown["classes"]]
     strange = shown["limit"] is not None and shown["distance"] > shown["limit"]
     text = plotting.word("strange") if strange else ""
-    return plotting.explanation(shown["image"], shown["maps"], titles, text)
+    picture = np.broadcast_to(shown["image"], (*shown["image"].shape[:2], 3))  # grey has one
+    return plotting.explanation(picture, shown["maps"], titles, text)
 
 
 if __name__ == "__main__":

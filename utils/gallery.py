@@ -98,6 +98,7 @@ def _map(technique, heatmap, table):
     table: the one row of the predictions that it belongs to.
     """
     row, masks = next(table.itertuples()), datasets.load_regions(table)
+    masks = {region: mask for region, mask in masks.items() if mask.any()}
     large = plotting.enlarge(heatmap[None])
     return {
         "technique": technique,

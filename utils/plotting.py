@@ -228,8 +228,10 @@ def signed_channels(gradients):
 def title(row):
     """What a picture shows and what the network says of it, from a row of the predictions.
 
-    For a picture with both animals: which of the two the maps are asked for.
+    For a picture with both animals: which of the two the maps are asked for. A text stays itself.
     """
+    if isinstance(row, str):
+        return row
     if row.split == "both":
         return f"{word('both')}, {word('evidence for')} {word(row.explained)}"
     return f"{word(row.label)} → {word(row.predicted)}, {row.probability:.1%}"
@@ -270,8 +272,19 @@ def comparison(images, maps, rows):
 
     `maps` is a dict from technique to raw maps, `rows` the pictures' predictions.
     """
-    texts = [title(row).replace(" → ", "\n→ ").replace(", ", "\n") for row in rows]
-    fig = _rows_of_maps(images, maps, texts)
+    fig, axes = grid(len(images), 1 + len(maps), side=1.8)
+    for ax, technique in zip(axes[0], ["original", *maps], strict=True):
+        ax.set_title(word(technique))
+    for i, (line, image, row) in enumerate(zip(axes, images, rows, strict=True)):
+        line[0].imshow(image)
+        line[0].text(-0.06, 0.5, title(row).replace(" → ", "\n→ ").replace(", ", "\n"),
+                     transform=line[0].transAxes, ha="right", va="center")  # fmt: skip
+        for ax, technique in zip(line[1:], maps, strict=True):
+            draw_map(ax, maps[technique][i], image)
+    heat = plt.cm.ScalarMappable(plt.Normalize(0, 1), COLOURS)
+    bar = fig.colorbar(heat, ax=axes, orientation="horizontal", shrink=0.3, aspect=40, pad=0.02)
+    bar.set_ticks([0, 1], labels=[word("low"), word("high")])
+    bar.set_label(word("legend"))
     caption(fig)
     return fig
 
@@ -279,27 +292,10 @@ def comparison(images, maps, rows):
 def explanation(image, maps, titles, text=""):
     """One picture in a row for each title, with its maps for it; `text` stands below.
 
-    `maps` is a dict from technique to a raw map for each title, or to None where there is none.
+    `maps` is a dict from technique to a raw map for each title, or to None for each.
     """
-    fig = _rows_of_maps([image] * len(titles), maps, titles)
+    fig = comparison([image] * len(titles), maps, titles)
     fig.supxlabel(text, fontsize=8, color="0.35")
-    return fig
-
-
-def _rows_of_maps(images, maps, texts):
-    """A row for each picture, with a text beside it; a column for each technique; one legend."""
-    fig, axes = grid(len(images), 1 + len(maps), side=1.8)
-    for ax, technique in zip(axes[0], ["original", *maps], strict=True):
-        ax.set_title(word(technique))
-    for i, (line, image, text) in enumerate(zip(axes, images, texts, strict=True)):
-        line[0].imshow(image, cmap="gray")
-        line[0].text(-0.06, 0.5, text, transform=line[0].transAxes, ha="right", va="center")
-        for ax, technique in zip(line[1:], maps, strict=True):
-            draw_map(ax, None if maps[technique] is None else maps[technique][i], image)
-    heat = plt.cm.ScalarMappable(plt.Normalize(0, 1), COLOURS)
-    bar = fig.colorbar(heat, ax=axes, orientation="horizontal", shrink=0.3, aspect=40, pad=0.02)
-    bar.set_ticks([0, 1], labels=[word("low"), word("high")])
-    bar.set_label(word("legend"))
     return fig
 
 
