@@ -21,7 +21,7 @@ SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LAN
 DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS= IMAGE= MODEL= CLASS= CROP=
 
 .DELETE_ON_ERROR:
-.PHONY: help figures appendix site explain notebooks test lint unit smoke lab base benchmark peers publish clean
+.PHONY: help figures appendix site explain notebooks test lint unit smoke lab base benchmark peers publish address clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -78,8 +78,11 @@ publish: ## put the outputs of the default run into notebooks/, and its figures 
 	    test ! -e $(RESULTS)/figures/$$figure || cp -p $(RESULTS)/figures/$$figure figures/; done
 	@$(BIN)/python -m utils.readme
 
+address: $(READY) ## tell the notebooks and READMEs where the repository is: REPOSITORY=https://github.com/owner/name
+	@REPOSITORY="$(REPOSITORY)" $(BIN)/python -m utils.address
+
 clean: ## remove what the notebooks wrote, but never data or trained networks
-	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables
+	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables $(RESULTS)/site
 
 # ---------------------------------------------------------------- what each notebook builds on
 # With -j, notebooks that put rows into the same table still go one after the other.

@@ -28,6 +28,22 @@ def cells(path, kind):
     return [cell for cell in content["cells"] if cell["cell_type"] == kind]
 
 
+def repository():
+    """The address that the first notebook was told by `make address`; nothing before."""
+    return re.search(r'REPOSITORY = "(.*)"', "".join(cells(NOTEBOOKS[0], "code")[0]["source"]))[1]
+
+
+def test_the_readme_links_to_where_the_notebooks_fetch_the_repository():
+    assert f"({repository() or 'README.pt-BR.md'}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_figure_has_a_sentence_for_those_who_do_not_see_it(path):
+    for cell in cells(path, "code"):
+        if any(kind.startswith("image/") for o in cell["outputs"] for kind in o.get("data", {})):
+            assert re.fullmatch(r"[A-Z].{20,}\.", cell["metadata"].get("alt", "")), cell["source"]
+
+
 def test_conda_and_pip_install_the_same_versions():
     pip = (ROOT / "requirements.txt").read_text().split()
     conda = re.findall(r"^ {6}- (\S+)$", (ROOT / "environment.yml").read_text(), re.MULTILINE)
@@ -43,7 +59,7 @@ def test_the_seven_notebooks_of_the_report_are_there():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_small_and_starts_as_agreed(path):
     assert path.stat().st_size < 500_000
-    assert "".join(cells(path, "code")[0]["source"]) == FIRST_CELL
+    assert "".join(cells(path, "code")[0]["source"]) == FIRST_CELL.format(repository())
     headings = re.findall(
         r"^# ", "".join("".join(c["source"]) + "\n" for c in cells(path, "markdown")), re.M
     )
@@ -151,6 +167,10 @@ FAKE_JUPYTER = """#!/bin/sh
 grep -q broken "$5" && { echo "ValueError: the cause"; exit 1; }
 cp "$5" "$7/"
 """
+FAKE_PYTHON = """#!/bin/sh
+# Stands in for `python -m utils.site`.
+echo "site" && mkdir -p results/$DATASET/site && touch results/$DATASET/site/index.html
+"""
 
 
 @pytest.fixture
@@ -162,9 +182,10 @@ def workplace(tmp_path):
         (tmp_path / path.relative_to(ROOT)).write_text("content")
     (tmp_path / "requirements.txt").write_text("")
     (tmp_path / ".venv" / "ready").write_text("")
-    jupyter = tmp_path / ".venv" / "bin" / "jupyter"
-    jupyter.write_text(FAKE_JUPYTER)
-    jupyter.chmod(0o755)
+    for name, script in (("jupyter", FAKE_JUPYTER), ("python", FAKE_PYTHON)):
+        program = tmp_path / ".venv" / "bin" / name
+        program.write_text(script)
+        program.chmod(0o755)
 
     def figures(*arguments):
         run = make(tmp_path, "figures", *DEFAULTS, *arguments)
@@ -174,7 +195,7 @@ def workplace(tmp_path):
 
 
 DEFAULTS = ("DATASET=drawn-pets", "SMOKE=", "PRECISION=", "LANGUAGE=", "VGG16_WEIGHTS=")
-ALL = ["01", "02", "03", "04", "05", "06", "07", "08", "09"]
+ALL = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "11"]
 
 
 def touch(path):
@@ -188,9 +209,12 @@ def test_figures_runs_all_notebooks_in_order_and_then_has_nothing_to_do(workplac
     first, ran = figures()
     assert ran == ALL
     assert "results/drawn-pets/figures/figure_1.png" in first.stdout
+    assert "results/drawn-pets/site/index.html" in first.stdout
+    assert "site" in first.stdout.splitlines()
     second, ran = figures()
     assert ran == []
     assert "Nothing to do" in second.stdout
+    assert "site" not in second.stdout.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -198,7 +222,7 @@ def test_figures_runs_all_notebooks_in_order_and_then_has_nothing_to_do(workplac
     [
         ("notebooks/09_evidence.ipynb", ["09"]),
         ("notebooks/07_comparison.ipynb", ["07", "08", "09"]),
-        ("notebooks/05_cam.ipynb", ["05", "06", "07", "08", "09"]),
+        ("notebooks/05_cam.ipynb", ["05", "06", "07", "08", "09", "11"]),
         ("utils/attention.py", ALL[2:]),
         ("utils/images.py", ALL),
     ],
