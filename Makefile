@@ -92,7 +92,7 @@ rooms = $(patsubst %,utils/%.py,$(1))
 $(RUN)/settings:
 	@mkdir -p $(@D) && echo "$(SWITCHES)" > $@
 
-$(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress files images downloads datasets drawn_shapes drawn_scenes drawn_pets plotting)
+$(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress files images downloads datasets drawn_shapes drawn_scenes drawn_pets portuguese plotting)
 $(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb $(call rooms,runtime model evaluation)
 $(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention)
 $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb
@@ -118,7 +118,7 @@ $(RUN)/%.ipynb: notebooks/%.ipynb | $(READY)
 	@mv $(RUN)/unfinished/$*.ipynb $@
 
 # Of the appendix, what has run is shown too.
-$(SITE): $(NOTEBOOKS) $(wildcard $(RUN)/A*.ipynb) $(wildcard site/*) data/README.md $(call rooms,gallery site)
+$(SITE): $(NOTEBOOKS) $(wildcard $(RUN)/A*.ipynb) $(wildcard site/* data/README.md) $(call rooms,gallery site)
 	@$(BIN)/python -m utils.site
 
 # ---------------------------------------------------------------- the environment
