@@ -22,16 +22,14 @@ import pandas as pd
 from utils import drawn_pets, drawn_scenes, drawn_shapes, settings
 from utils.downloads import (
     DataError,
-    disk_full,
     extract,
     fetch,
     fetch_from_kaggle,
     natural,
-    shown,
     unfinished,
     unpack,
 )
-from utils.files import read, whole
+from utils.files import disk_full, read, shown, whole
 from utils.images import (
     BadImage,
     picture_size,

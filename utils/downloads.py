@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 import requests
 
 from utils import settings
-from utils.files import whole
+from utils.files import disk_full, shown, whole
 from utils.images import MAX_BYTES
 from utils.progress import progress
 
@@ -38,13 +38,6 @@ Member = namedtuple("Member", "size read")
 
 class DataError(RuntimeError):
     """The data cannot be had: the text says what is wrong, where, and what to do next."""
-
-
-def shown(path):
-    """A path as it may be printed: relative to the project, or the bare name outside of it."""
-    path = Path(path)
-    inside = path.is_relative_to(settings.ROOT)
-    return path.relative_to(settings.ROOT).as_posix() if inside else path.name
 
 
 def natural(name):
@@ -138,20 +131,6 @@ def _accept(part, path, size, sha256):
 
 def _host(url):
     return url.split("/")[2]
-
-
-@contextlib.contextmanager
-def disk_full(folder):
-    """Turn a full disk into a DataError."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DataError(
-            f"The disk is full: {shown(folder)} could not be written. Make room, then run this "
-            "again; nothing half-done counts as done."
-        ) from None
 
 
 # ---------------------------------------------------------------------------------------- Kaggle

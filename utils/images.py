@@ -5,6 +5,7 @@ it is, never its name. What cannot become such an array is a `BadImage`, whose t
 """
 
 import io
+import re
 import warnings
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from utils.files import whole
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 60_000_000  # more than any camera's picture here; 180 MB once decoded
 MAX_BYTES = 100_000_000
+MARKER = re.compile(rb"\xff+[\x01-\xfe]")  # in a JPEG
+FILLER = b"\x55" * 64
 WHITE = (255, 255, 255, 255)
 TURNS = {  # EXIF orientation: what turns the picture upright
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -79,7 +82,10 @@ def _decoded(path, decode):
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise BadImage(f"It would be {image.width} x {image.height} pixels: too large.")
-            return decode(image)
+            decoded = decode(image)
+            if image.format == "JPEG" and _breaks_off(content, decode, decoded):
+                raise BadImage("It breaks off: its data end before the picture does.")
+            return decoded
     except BadImage:
         raise
     except Image.UnidentifiedImageError:
@@ -104,6 +110,32 @@ def _content(path):
     if not content:
         raise BadImage("The file is empty.")
     return content
+
+
+def _breaks_off(content, decode, decoded):
+    """Whether a JPEG lacks data, where libjpeg says nothing and fills up with grey.
+
+    More data behind what is complete are skipped; where something lacks, they change the picture.
+    """
+    more, at = [], 0
+    for end in _ends_of_data(content):
+        more, at = [*more, content[at:end], FILLER], end
+    with Image.open(io.BytesIO(b"".join([*more, content[at:]])), formats=["JPEG"]) as image:
+        return not np.array_equal(decode(image), decoded)
+
+
+def _ends_of_data(content):
+    """Yield where each stretch of a JPEG's Huffman code ends: at a marker, ITU T.81, annex B."""
+    at, inside = 2, False
+    while marker := MARKER.search(content, at):
+        kind, at = content[marker.end() - 1], marker.end()
+        if inside:
+            yield marker.start()
+        if kind == 0xD9 or 0xC9 <= kind <= 0xCB:  # the end; arithmetic code, which may be cut short
+            return
+        if not 0xD0 <= kind <= 0xD7:  # all but restarts have a length
+            inside = kind == 0xDA
+            at += int.from_bytes(content[at : at + 2])
 
 
 def _sentence(error):
