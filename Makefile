@@ -19,20 +19,27 @@ SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LAN
 # Tests are about the defaults, whatever is set outside.
 DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS=
 
+# One run of a data set at a time: a second one says so and waits.
+ALONE = $(BIN)/python -m utils.alone $(RESULTS).lock
+
 .DELETE_ON_ERROR:
-.PHONY: help figures appendix notebooks test lint unit smoke lab base benchmark peers publish clean
+.PHONY: help figures figures-alone appendix notebooks test faults kills lint unit smoke lab base benchmark peers publish clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "  DATASET=dogs-vs-cats or oxford-pets in front runs it on photographs; see README.md"
 
 figures: $(READY) ## run notebooks 01-09 and draw Figure 1 (what is up to date is not run again)
+	@$(ALONE) $(MAKE) --no-print-directory figures-alone
+
+figures-alone:
 	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings
 	@if $(MAKE) -q $(NOTEBOOKS); then echo "Nothing to do, all notebooks are up to date."; \
 	else $(MAKE) --no-print-directory $(NOTEBOOKS); fi
 	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES))
 
-appendix: $(APPENDIX) ## run the appendix, from linear models to the saliency map
+appendix: $(READY) ## run the appendix, from linear models to the saliency map
+	@$(ALONE) $(MAKE) --no-print-directory $(APPENDIX)
 
 test: lint ## lint, unit tests, and every notebook on a handful of pictures
 	@$(MAKE) -j2 --no-print-directory unit smoke
@@ -43,9 +50,16 @@ lint: $(READY)
 unit: $(READY)
 	@$(DEFAULTS) $(BIN)/python -m pytest -q
 
+faults: $(READY) ## break everything that can break, and print what happened (ten minutes)
+	@$(DEFAULTS) $(BIN)/python -m pytest -q --faults
+
+kills: $(READY) ## kill a run twenty times at random moments and compare its figures with another's
+	@$(BIN)/python -m tests.random_kills $(REFERENCE)
+
 smoke: $(READY)
-	@rm -rf results/drawn-pets-smoke data/drawn-pets-smoke
-	@$(MAKE) --no-print-directory notebooks $(DEFAULTS) DATASET=drawn-pets SMOKE=1
+	@$(BIN)/python -m utils.alone results/drawn-pets-smoke.lock sh -c \
+	    'rm -rf results/drawn-pets-smoke data/drawn-pets-smoke; \
+	    $(MAKE) --no-print-directory notebooks $(DEFAULTS) DATASET=drawn-pets SMOKE=1'
 
 notebooks: $(NOTEBOOKS) $(APPENDIX)
 
@@ -95,15 +109,10 @@ $(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb $(call rooms,evidence plant
 $(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb \
     $(call rooms,networks attention linear_models)
 
-# Runs into a folder of its own; only a notebook without any error takes the old one's place.
+# Only a notebook without any error takes the old one's place.
 $(RUN)/%.ipynb: notebooks/%.ipynb | $(READY)
-	@mkdir -p $(RUN)/unfinished
 	@echo "Running $< on $(DATASET) ..."
-	@$(BIN)/jupyter nbconvert --to notebook --execute $< --output-dir $(RUN)/unfinished \
-	    --ExecutePreprocessor.kernel_name=python3 --ExecutePreprocessor.record_timing=False \
-	    --KernelManager.transport_encryption=auto --log-level=ERROR \
-	    || { echo "$< stopped at the cell above; what it had made before is still in $(RESULTS)."; exit 1; }
-	@mv $(RUN)/unfinished/$*.ipynb $@
+	@$(BIN)/python -m utils.run_notebook $< $@
 
 # ---------------------------------------------------------------- the environment
 
