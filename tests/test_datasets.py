@@ -124,6 +124,7 @@ def test_all_pictures_unpacked_by_hand(house, monkeypatch):
     assert_complete("train")
 
 
+@pytest.mark.fault("an archive that Kaggle's package has half downloaded", "is not taken for one")
 def test_kaggle_is_asked_last_and_its_unfinished_download_is_no_archive(house, monkeypatch):
     def fetched(slug, folder):
         (folder / f"{slug}.zip.kaggle-partial").unlink()
@@ -165,6 +166,7 @@ def test_a_failure_says_what_is_wrong_and_names_the_other_ways(house, files, mes
     assert not (settings.DATA_DIR / "pictures.csv").exists()
 
 
+@pytest.mark.fault("ARCHIVE names no file", "is said")
 def test_a_named_archive_that_is_not_there_is_said(house, monkeypatch):
     monkeypatch.setenv("ARCHIVE", "nowhere.zip")
     with pytest.raises(DataError, match="ARCHIVE names nowhere.zip"):
@@ -196,6 +198,7 @@ def test_what_is_complete_is_not_fetched_again(unpacked):
 
 
 @pytest.mark.parametrize("damage", ["missing", "shorter"])
+@pytest.mark.fault("a picture {damage} after the data were complete", "is put back")
 def test_a_picture_that_is_missing_or_of_another_size_is_put_back(unpacked, damage):
     picture = settings.DATA_DIR / "train/dog.3.jpg"
     picture.unlink() if damage == "missing" else picture.write_bytes(b"x")
@@ -204,6 +207,7 @@ def test_a_picture_that_is_missing_or_of_another_size_is_put_back(unpacked, dama
     assert_complete("train.zip")
 
 
+@pytest.mark.fault("an unpacking that is interrupted", "is not whole, and goes on")
 def test_an_interrupted_unpacking_is_not_whole_and_goes_on(house, monkeypatch):
     archive(house / "data/train.zip", photographs())
     write, written = downloads._write, []
@@ -223,6 +227,11 @@ def test_an_interrupted_unpacking_is_not_whole_and_goes_on(house, monkeypatch):
     assert_complete("train.zip")
 
 
+@pytest.mark.fault(
+    "a table whose making is interrupted",
+    "is not there, and the notebook to run is named",
+    "the step",
+)
 def test_a_killed_build_leaves_no_table(unpacked, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
@@ -242,6 +251,7 @@ def test_a_second_build_decodes_nothing(unpacked, monkeypatch):
     pd.testing.assert_frame_equal(build_table(), table)
 
 
+@pytest.mark.fault("another seed", "another split is written")
 def test_another_split_is_written_anew(unpacked, monkeypatch):
     build_table()
     monkeypatch.setattr(settings, "SEED", 1)
@@ -253,6 +263,11 @@ def test_another_split_is_written_anew(unpacked, monkeypatch):
 # ---------------------------------------------------------------------------------- the table
 
 
+@pytest.mark.fault(
+    "empty, HTML and cut pictures in an archive",
+    "are listed with their reasons, and in no table or array",
+    "themselves",
+)
 def test_bad_pictures_are_listed_and_left_out(house):
     bad = {
         "train/cat.3.jpg": b"",
@@ -336,6 +351,25 @@ def test_the_split_is_the_same_each_time_and_the_seed_changes_it(monkeypatch):
     assert not first.equals(datasets.split_table(pictures(50))["split"])
 
 
+@pytest.mark.fault(
+    "Microsoft's archive with its known bad files", "are listed with their reasons", "themselves"
+)
+def test_the_known_bad_files_of_microsofts_archive_are_listed_and_left_out(house):
+    pets = photographs("PetImages/{}/{}.jpg", ("Cat", "Dog"))
+    pets |= {"PetImages/Cat/666.jpg": b"", "PetImages/Dog/11702.jpg": b""}
+    pets |= {"PetImages/Dog/2317.jpg": jpeg(1)[:30], "PetImages/Cat/Thumbs.db": b"\xd0\xcf\x11\xe0"}
+    archive(house / "data/kagglecatsanddogs_5340.zip", pets)
+    prepare()
+    table = build_table()
+    unreadable = pd.read_csv(settings.DATA_DIR / "unreadable.csv").set_index("image")["reason"]
+    assert (
+        unreadable["train/cat.666.jpg"] == unreadable["train/dog.11702.jpg"] == "The file is empty."
+    )
+    assert len(unreadable) == 3 and len(table) == 2 * COUNT
+    assert load_images(table).shape == (2 * COUNT, 150, 150, 3)
+
+
+@pytest.mark.fault("too few pictures", "is said")
 def test_too_few_pictures_to_split_is_said(monkeypatch):
     monkeypatch.setattr(settings, "DATASET", "dogs-vs-cats")
     with pytest.raises(DataError, match="4 pictures of a cat"):
@@ -410,6 +444,7 @@ def test_another_drawing_is_drawn_anew(drawn, monkeypatch):
     assert len(build_table()) == 20
 
 
+@pytest.mark.fault("a mask that is lost", "is drawn again")
 def test_a_missing_mask_is_drawn_again(drawn):
     mask = settings.DATA_DIR / drawn["head_mask"][0]
     mask.unlink()
@@ -539,6 +574,20 @@ def test_the_report_shows_pets_that_are_not_trained_on(pets):
     assert chosen["image"].tolist() == [f"images/{name}.jpg" for name in shown]
 
 
+BILLION_LAUGHS = (
+    "<!DOCTYPE a ["
+    + '<!ENTITY a0 "ha">'
+    + "".join(f'<!ENTITY a{k + 1} "{f"&a{k};" * 10}">' for k in range(9))
+    + "]><annotation><object><bndbox><xmin>&a9;</xmin></bndbox></object></annotation>"
+)
+
+
+@pytest.mark.fault("an XML bomb as a box", "is not expanded; the picture has no box", "the box")
+def test_an_xml_bomb_is_no_box(tmp_path):
+    (tmp_path / "a.xml").write_text(BILLION_LAUGHS)
+    assert not datasets._box(tmp_path / "a.xml", (20, 30)).any()
+
+
 def test_smoke_takes_few_pets(pets, monkeypatch):
     monkeypatch.setattr(datasets, "SMOKE_PICTURES", 5)
     choose(monkeypatch, "oxford-pets", smoke=True)
@@ -594,6 +643,9 @@ def test_oxfords_archives_are_downloaded_where_they_are_not_at_hand(far):
     assert (settings.DATA_DIR / "images.tar.gz").exists()
 
 
+@pytest.mark.fault(
+    "a download with another checksum", "is thrown away, and the other way named", "the download"
+)
 def test_a_download_that_is_not_oxfords_is_thrown_away(far):
     far("wrong")
     with pytest.raises(DataError, match="images.tar.gz is not the file expected.*other way in"):
@@ -618,6 +670,7 @@ def test_an_archive_that_is_not_oxfords_is_said_with_the_other_way(pets, name, c
 
 
 @pytest.mark.parametrize("name", ["images.tar.gz", "annotations.tar.gz"])
+@pytest.mark.fault("half of {name}", "is called damaged", "the archive")
 def test_half_an_archive_is_called_damaged(pets, name):
     content = (pets / name).read_bytes()
     (pets / name).write_bytes(content[: len(content) // 2])

@@ -20,6 +20,7 @@ def test_an_interval_of_a_perfect_score_is_not_empty():
     assert high == pytest.approx(1)
 
 
+@pytest.mark.fault("no test pictures at all", "nan, and no error")
 def test_nothing_counted_has_no_accuracy():
     row = evaluation.accuracy_row("any", "test", np.zeros(0, bool)).iloc[0]
     assert row["n"] == 0
@@ -136,6 +137,7 @@ def test_a_flat_map_is_a_miss_even_where_all_is_mask():
     assert evaluation.peak_inside(picture_of([1, 2], [1, 1]), everywhere) == [1.0]
 
 
+@pytest.mark.fault("an empty mask", "has no measure, and counts as no hit", "its measure")
 def test_an_empty_mask_is_undefined_and_no_hit():
     for measure in (evaluation.peak_inside, evaluation.energy_inside, evaluation.lift):
         assert np.isnan(measure(picture_of([3, 1], [0, 0]), NO_MASK)).all()
@@ -145,6 +147,9 @@ def test_an_empty_mask_stays_undefined_with_a_tolerance():
     assert np.isnan(evaluation.peak_inside(picture_of([3, 1], [0, 0]), NO_MASK, 5)).all()
 
 
+@pytest.mark.fault(
+    "a map with a nan among the others", "has no measure, its neighbours have", "its measure"
+)
 def test_a_map_with_a_nan_is_undefined_and_its_neighbour_is_not():
     maps, masks = np.concatenate([NAN_MAP, picture_of([3, 1], [0, 0])]), np.repeat(LEFT, 2, 0)
     np.testing.assert_array_equal(evaluation.peak_inside(maps, masks), [np.nan, 1])

@@ -107,6 +107,7 @@ def test_both_languages_have_the_same_words():
     assert set(plotting.WORDS["en"]) == set(plotting.WORDS["pt"])
 
 
+@pytest.mark.fault("a map of zeros in a figure", "says that there is no positive evidence")
 def test_a_map_without_positive_evidence_says_so(pictures):
     images, rows = pictures
     fig = plotting.pairs(images, np.zeros((3, 9, 9)), rows)

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import zipfile
+import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -193,9 +194,19 @@ def _write_maps(technique, parts, rows):
 
 
 def load_maps(technique):
-    """A dict with raw `maps` (N, h, w), and `image`, `label`, `class_index`, `logit`, each (N,)."""
-    with np.load(read(settings.MAPS / f"{technique}.npz", WRITTEN_BY[technique])) as archive:
-        return dict(archive)
+    """A dict with raw `maps` (N, h, w), and `image`, `label`, `class_index`, `logit`, each (N,).
+
+    Raises ValueError for a damaged file, and for one with pickled objects: none is loaded.
+    """
+    path, notebook = settings.MAPS / f"{technique}.npz", WRITTEN_BY[technique]
+    try:
+        with read(path, notebook).open("rb") as file, np.load(file) as archive:
+            return dict(archive)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise ValueError(
+            f"{shown(path)} is damaged, or holds more than numbers and names: remove it and run "
+            f"notebooks/{notebook}.ipynb."
+        ) from None
 
 
 def maps_of(technique, rows):

@@ -7,6 +7,7 @@ it is, never its name. What cannot become such an array is a `BadImage`, whose t
 import io
 import re
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -117,25 +118,47 @@ def _breaks_off(content, decode, decoded):
 
     More data behind what is complete are skipped; where something lacks, they change the picture.
     """
+    segments = list(_segments(content))
     more, at = [], 0
-    for end in _ends_of_data(content):
-        more, at = [*more, content[at:end], FILLER], end
+    for _, _, ends in segments:
+        for end in ends:
+            more, at = [*more, content[at:end], FILLER], end
     with Image.open(io.BytesIO(b"".join([*more, content[at:]])), formats=["JPEG"]) as image:
-        return not np.array_equal(decode(image), decoded)
+        return _lacks_scans(segments) or not np.array_equal(decode(image), decoded)
 
 
-def _ends_of_data(content):
-    """Yield where each stretch of a JPEG's Huffman code ends: at a marker, ITU T.81, annex B."""
-    at, inside = 2, False
+def _segments(content):
+    """Yield (kind, body, ends) of each segment of a JPEG: ITU T.81, annex B.
+
+    ends: where each stretch of the data behind it ends, at a restart or at the next segment; none
+    for an arithmetic code, whose end may be left out.
+    """
+    at, coded = 2, True
     while marker := MARKER.search(content, at):
-        kind, at = content[marker.end() - 1], marker.end()
-        if inside:
-            yield marker.start()
-        if kind == 0xD9 or 0xC9 <= kind <= 0xCB:  # the end; arithmetic code, which may be cut short
+        kind, body = content[marker.end() - 1], marker.end() + 2
+        if kind == 0xD9:
             return
-        if not 0xD0 <= kind <= 0xD7:  # all but restarts have a length
-            inside = kind == 0xDA
-            at += int.from_bytes(content[at : at + 2])
+        at = marker.end() + int.from_bytes(content[marker.end() : body])
+        coded &= not 0xC9 <= kind <= 0xCB
+        ends = []
+        while kind == 0xDA and (end := MARKER.search(content, at)):
+            ends, at = [*ends, end.start()], end.end()
+            if not 0xD0 <= content[at - 1] <= 0xD7:  # no restart: the next segment
+                at = end.start()
+                break
+        yield kind, content[body:at], ends if coded else []
+
+
+def _lacks_scans(segments):
+    """Whether a progressive JPEG ends before all bits of its 64 coefficients are there."""
+    wanted, sent = set(), set()
+    for kind, body, _ in segments:
+        if kind == 0xC2:
+            wanted |= set(product(body[6::3][: body[5]], range(64)))
+        if kind == 0xDA and wanted:
+            parts, (first, last, bits) = body[1:][: 2 * body[0] : 2], body[1 + 2 * body[0] :][:3]
+            sent |= set() if bits & 15 else set(product(parts, range(first, last + 1)))
+    return not wanted <= sent
 
 
 def _sentence(error):
