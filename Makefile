@@ -1,7 +1,7 @@
 # The whole run in two commands: `make figures` and `make test`. `make` alone prints help.
 
 DATASET ?= drawn-pets
-export DATASET SMOKE VGG16_WEIGHTS PRECISION LANGUAGE
+export DATASET SMOKE VGG16_WEIGHTS PRECISION LANGUAGE IMAGE MODEL CLASS CROP
 export PYTHONDONTWRITEBYTECODE = 1
 
 BIN := .venv/bin
@@ -9,34 +9,42 @@ READY := .venv/ready
 RESULTS := results/$(DATASET)$(if $(filter 1,$(SMOKE)),-smoke)
 RUN := $(RESULTS)/notebooks
 run_of = $(patsubst notebooks/%,$(RUN)/%,$(wildcard notebooks/$(1)))
-NOTEBOOKS := $(call run_of,0[1-9]_*.ipynb)
+NOTEBOOKS := $(call run_of,0[1-9]_*.ipynb) $(call run_of,11_*.ipynb)
 APPENDIX := $(call run_of,A*.ipynb)
+SITE := $(RESULTS)/site/index.html
 FIGURES := $(RESULTS)/figures/figure_1.png $(RESULTS)/figures/comparison.png
 
 # A run under other settings is another run, although no file has changed.
 SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LANGUAGE)
 
 # Tests are about the defaults, whatever is set outside.
-DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS=
+DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS= IMAGE= MODEL= CLASS= CROP=
 
 # One run of a data set at a time: a second one says so and waits.
 ALONE = $(BIN)/python -m utils.alone $(RESULTS).lock
 
 .DELETE_ON_ERROR:
-.PHONY: help figures figures-alone appendix notebooks test faults kills lint unit smoke lab base benchmark peers publish clean
+.PHONY: help figures figures-alone appendix site explain notebooks test faults kills lint unit smoke lab base \
+    benchmark peers publish address clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "  DATASET=dogs-vs-cats or oxford-pets in front runs it on photographs; see README.md"
 
-figures: $(READY) ## run notebooks 01-09 and draw Figure 1 (what is up to date is not run again)
+figures: $(READY) ## run notebooks 01-09 and 11, and draw Figure 1 (what is up to date is not run again)
 	@$(ALONE) $(MAKE) --no-print-directory figures-alone
 
 figures-alone:
 	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings
-	@if $(MAKE) -q $(NOTEBOOKS); then echo "Nothing to do, all notebooks are up to date."; \
-	else $(MAKE) --no-print-directory $(NOTEBOOKS); fi
-	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES))
+	@if $(MAKE) -q $(NOTEBOOKS) $(SITE); then echo "Nothing to do, all notebooks are up to date."; \
+	else $(MAKE) --no-print-directory $(NOTEBOOKS) $(SITE); fi
+	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES)) \
+	    "All notebooks and a gallery of the maps, to open in a browser:" '  $(SITE)'
+
+site: $(SITE) ## the executed notebooks and a gallery of the maps as pages for a browser, without a server
+
+explain: $(READY) ## explain a picture of yours: IMAGE=path, and if you like MODEL=file.keras CLASS=dog CROP=centre
+	@$(BIN)/python -m utils.explain
 
 appendix: $(READY) ## run the appendix, from linear models to the saliency map
 	@$(ALONE) $(MAKE) --no-print-directory $(APPENDIX)
@@ -59,7 +67,7 @@ kills: $(READY) ## kill a run twenty times at random moments and compare its fig
 smoke: $(READY)
 	@$(BIN)/python -m utils.alone results/drawn-pets-smoke.lock sh -c \
 	    'rm -rf results/drawn-pets-smoke data/drawn-pets-smoke; \
-	    $(MAKE) --no-print-directory notebooks $(DEFAULTS) DATASET=drawn-pets SMOKE=1'
+	    $(MAKE) --no-print-directory notebooks site $(DEFAULTS) DATASET=drawn-pets SMOKE=1'
 
 notebooks: $(NOTEBOOKS) $(APPENDIX)
 
@@ -84,8 +92,11 @@ publish: ## put the outputs of the default run into notebooks/, and its figures 
 	    test ! -e $(RESULTS)/figures/$$figure || cp -p $(RESULTS)/figures/$$figure figures/; done
 	@$(BIN)/python -m utils.readme
 
+address: $(READY) ## tell the notebooks and READMEs where the repository is: REPOSITORY=https://github.com/owner/name
+	@REPOSITORY="$(REPOSITORY)" $(BIN)/python -m utils.address
+
 clean: ## remove what the notebooks wrote, but never data or trained networks
-	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables
+	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables $(RESULTS)/site
 
 # ---------------------------------------------------------------- what each notebook builds on
 # With -j, notebooks that put rows into the same table still go one after the other.
@@ -105,6 +116,7 @@ $(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
 $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
 $(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb utils/more_techniques.py
 $(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb $(call rooms,evidence planted_cue)
+$(RUN)/11_your_own_picture.ipynb: $(RUN)/05_cam.ipynb $(call rooms,explain drawn_chest drawn_ct)
 
 $(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb \
     $(call rooms,networks attention linear_models)
@@ -113,6 +125,10 @@ $(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb 
 $(RUN)/%.ipynb: notebooks/%.ipynb | $(READY)
 	@echo "Running $< on $(DATASET) ..."
 	@$(BIN)/python -m utils.run_notebook $< $@
+
+# Of the appendix, what has run is shown too.
+$(SITE): $(NOTEBOOKS) $(wildcard $(RUN)/A*.ipynb) $(wildcard site/*) data/README.md $(call rooms,gallery site)
+	@$(BIN)/python -m utils.site
 
 # ---------------------------------------------------------------- the environment
 

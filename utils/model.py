@@ -403,7 +403,7 @@ def _record(path):
         return None
     with suppress(ValueError):  # no JSON
         content = json.loads(record.read_text())
-        if content["sha256"] == _checksum(path):
+        if content.get("sha256") == _checksum(path):
             return content
     print(f"{shown(path)} is damaged, or not the network that its .json tells of: it is not used.")
     return None

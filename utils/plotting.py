@@ -25,6 +25,8 @@ WORDS = {
         "cam": "CAM",
         "grad_cam": "Grad-CAM",
         "none": "no positive\nevidence",
+        "no map": "this network\nhas no such map",
+        "strange": "Unlike what the network learned from: its answer may mean nothing.",
         "cat": "cat",
         "dog": "dog",
         "both": "cat and dog",
@@ -65,6 +67,8 @@ WORDS = {
         "cam": "CAM",
         "grad_cam": "Grad-CAM",
         "none": "nenhuma evidência\npositiva",
+        "no map": "esta rede não\ntem tal mapa",
+        "strange": "Diferente do que a rede aprendeu: sua resposta pode não dizer nada.",
         "cat": "gato",
         "dog": "cachorro",
         "worst": "As imagens de teste de que a rede esteve menos segura: verdade → predição.",
@@ -185,10 +189,10 @@ def scaled(heatmap, percentile=99):
 
 
 def draw_map(ax, heatmap, image=None, colours=COLOURS):
-    """Draw a raw map into `ax`: alone if fine, over `image` if coarse; an empty map says so."""
-    if not (heatmap > 0).any():
+    """Draw a raw map: alone if fine, over `image` if coarse; say so if it is empty or None."""
+    if heatmap is None or not (heatmap > 0).any():
         ax.imshow(np.full((2, 2, 3), 0.8))
-        ax.text(0.5, 0.5, word("none"), ha="center", va="center")
+        ax.text(0.5, 0.5, word("no map" if heatmap is None else "none"), ha="center", va="center")
     elif image is None or heatmap.shape == image.shape[:2]:
         ax.imshow(scaled(heatmap), cmap=colours, vmin=0, vmax=1)
     else:
@@ -224,8 +228,10 @@ def signed_channels(gradients):
 def title(row):
     """What a picture shows and what the network says of it, from a row of the predictions.
 
-    For a picture with both animals: which of the two the maps are asked for.
+    For a picture with both animals: which of the two the maps are asked for. A text stays itself.
     """
+    if isinstance(row, str):
+        return row
     if row.split == "both":
         return f"{word('both')}, {word('evidence for')} {word(row.explained)}"
     return f"{word(row.label)} → {word(row.predicted)}, {row.probability:.1%}"
@@ -280,6 +286,16 @@ def comparison(images, maps, rows):
     bar.set_ticks([0, 1], labels=[word("low"), word("high")])
     bar.set_label(word("legend"))
     caption(fig)
+    return fig
+
+
+def explanation(image, maps, titles, text=""):
+    """One picture in a row for each title, with its maps for it; `text` stands below.
+
+    `maps` is a dict from technique to a raw map for each title, or to None for each.
+    """
+    fig = comparison([image] * len(titles), maps, titles)
+    fig.supxlabel(text, fontsize=8, color="0.35")
     return fig
 
 

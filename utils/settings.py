@@ -33,6 +33,8 @@ PRECISION = environ("PRECISION", "auto")
 LANGUAGE = environ("LANGUAGE", "en")
 SMOKE = environ("SMOKE") == "1"  # the same path on a handful of pictures
 VGG16_WEIGHTS = environ("VGG16_WEIGHTS", "drawn" if DATASET.startswith("drawn") else "imagenet")
+IMAGE, CROP = environ("IMAGE"), environ("CROP")  # a picture to explain, and which part of it
+MODEL, CLASS = environ("MODEL"), environ("CLASS")  # a network to ask, and for which class
 
 
 def run(dataset):
