@@ -23,7 +23,8 @@ from utils.downloads import DataError, extract, fetch, unpack
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-PATTERNS = [r"(?:.*/)?(?P<label>cat|dog)\.(?P<name>[0-9]+\.jpg)"]
+PATTERNS = [r"(?:.*/)?(?P<label>cat|dog)\.(?P<number>[0-9]+)\.(?P<kind>jpg)"]
+CLASSES = ("cat", "dog")
 DATE = "Fri, 20 Sep 2013 00:00:00 GMT"
 
 
@@ -187,9 +188,11 @@ class KaggleServer(Quiet):
         return base64.b64decode(secret).decode().split(":")[0] if kind == "Basic" else "wrong"
 
     def do_POST(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if "IntrospectToken" in self.path:
             return self.say(200, {"active": False})
+        if "DownloadDataset" in self.path and b"owner" in asked and b"lost" not in asked:
+            return self.answer(302, Location="http://localhost/blob/nobody/slices.zip")
         if self.user() in self.refused:
             code, message = self.refused[self.user()]
             return self.say(code, {"code": code, "message": message})
@@ -216,9 +219,10 @@ import kagglesdk
 from utils import downloads
 
 def ask(account, home):
+    slug = account.pop("SLUG", "dogs-vs-cats")
     os.environ.update(account, HOME=str(home))
     try:
-        archive = downloads.fetch_from_kaggle("dogs-vs-cats", home / "data")
+        archive = downloads.fetch_from_kaggle(slug, home / "data")
         print("fetched", archive.name, archive.stat().st_size)
     except downloads.DataError as error:
         print("DataError:", error)
@@ -251,6 +255,8 @@ ACCOUNTS = {  # the variables that a user may have set
         "http_proxy": "http://127.0.0.1:9",
     },
     "offline token": {"KAGGLE_API_TOKEN": KEY, "http_proxy": "http://127.0.0.1:9"},
+    "data set": {"SLUG": "owner/slices"},
+    "lost data set": {"SLUG": "owner/lost", "KAGGLE_USERNAME": "lost", "KAGGLE_KEY": KEY},
 }
 
 
@@ -289,6 +295,14 @@ def test_each_answer_of_kaggle_has_its_own_message(told, account, message):
     assert told[account].count("\n") == 1, "one line, and none of the package's own"
 
 
+def test_a_data_set_needs_no_account(told):
+    assert told["data set"].splitlines() == [
+        "Dataset URL: https://www.kaggle.com/datasets/owner/slices",
+        f"fetched slices.zip {len(BLOB)}",
+    ]
+    assert "Kaggle knows no data set named owner/lost (404)" in told["lost data set"]
+
+
 def test_credentials_are_never_printed(told):
     assert not any(KEY in text for text in told.values())
 
@@ -309,7 +323,7 @@ def archive(path, files):
 def test_only_the_pictures_come_out_of_a_zip(tmp_path):
     others = {"readme.txt": b"x", "train/Thumbs.db": b"x", "__MACOSX/train/._cat.0.jpg": b"x"}
     source = archive(tmp_path / "a.zip", pictures() | others)
-    names = unpack(source, tmp_path / "train", PATTERNS)
+    names = unpack(source, tmp_path / "train", PATTERNS, CLASSES)
     assert names == [f"{label}.{k}.jpg" for label in ("cat", "dog") for k in range(4)]
     assert sorted(path.name for path in (tmp_path / "train").iterdir()) == names
     assert (tmp_path / "train/dog.3.jpg").read_bytes() == pictures()["train/dog.3.jpg"]
@@ -320,15 +334,15 @@ def test_a_zip_in_a_zip_and_a_folder_give_the_same(tmp_path):
     for name, content in pictures().items():
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(content)
-    names = unpack(outer, tmp_path / "b", PATTERNS)
-    assert names == unpack(tmp_path / "in", tmp_path / "c", PATTERNS)
+    names = unpack(outer, tmp_path / "b", PATTERNS, CLASSES)
+    assert names == unpack(tmp_path / "in", tmp_path / "c", PATTERNS, CLASSES)
     for name in names:
         assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "c" / name).read_bytes()
 
 
 def test_a_limit_takes_the_first_of_each_class_in_natural_order(tmp_path):
     source = archive(tmp_path / "a.zip", {f"cat.{k}.jpg": b"x" for k in (10, 9, 100)})
-    assert unpack(source, tmp_path / "train", PATTERNS, limit=2) == ["cat.9.jpg", "cat.10.jpg"]
+    assert unpack(source, tmp_path / "train", PATTERNS, CLASSES, limit=2) == ["cat.9.jpg", "cat.10.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -337,7 +351,7 @@ def test_a_limit_takes_the_first_of_each_class_in_natural_order(tmp_path):
 def test_a_member_that_wants_out_of_the_folder_is_refused(tmp_path, name):
     source = archive(tmp_path / "a.zip", pictures() | {name: b"x"})
     with pytest.raises(DataError, match="not safe to unpack"):
-        unpack(source, tmp_path / "train", PATTERNS)
+        unpack(source, tmp_path / "train", PATTERNS, CLASSES)
     assert not (tmp_path / "train").exists()
 
 
@@ -347,14 +361,14 @@ def test_a_symbolic_link_is_refused(tmp_path):
         link.external_attr = 0o120777 << 16
         file.writestr(link, "/etc/passwd")
     with pytest.raises(DataError, match="not safe to unpack"):
-        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS)
+        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS, CLASSES)
 
 
 def test_a_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "MAX_BYTES", 1000)
     source = archive(tmp_path / "a.zip", {"cat.0.jpg": bytes(1001)})
     with pytest.raises(DataError, match="refused"):
-        unpack(source, tmp_path / "train", PATTERNS)
+        unpack(source, tmp_path / "train", PATTERNS, CLASSES)
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
@@ -365,7 +379,7 @@ def test_a_truncated_zip_is_called_damaged(tmp_path, kept, nested):
     source = tmp_path / "a.zip"
     source.write_bytes(zipped({"train.zip": content}) if nested else content)
     with pytest.raises(DataError, match="damaged or not downloaded to its end"):
-        unpack(source, tmp_path / "train", PATTERNS)
+        unpack(source, tmp_path / "train", PATTERNS, CLASSES)
 
 
 def test_damage_in_the_middle_is_found_and_the_damaged_picture_not_written(tmp_path):
@@ -373,30 +387,30 @@ def test_damage_in_the_middle_is_found_and_the_damaged_picture_not_written(tmp_p
     at = content.index(b"dog 2dog 2")
     (tmp_path / "a.zip").write_bytes(content[:at] + b"DOG" + content[at + 3 :])
     with pytest.raises(DataError, match="damaged"):
-        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS)
+        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS, CLASSES)
     assert not (tmp_path / "train/dog.2.jpg").exists()
 
 
 def test_another_archive_is_called_that(tmp_path):
     with pytest.raises(DataError, match="holds none of the pictures"):
-        unpack(archive(tmp_path / "a.zip", {"b.txt": b"x"}), tmp_path / "train", PATTERNS)
+        unpack(archive(tmp_path / "a.zip", {"b.txt": b"x"}), tmp_path / "train", PATTERNS, CLASSES)
 
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
     source = archive(tmp_path / "a.zip", pictures())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 10))
     with pytest.raises(DataError, match="disk is full: train could not"):
-        unpack(source, tmp_path / "train", PATTERNS)
+        unpack(source, tmp_path / "train", PATTERNS, CLASSES)
     assert not list((tmp_path / "train").iterdir())
 
 
 def test_unpacking_again_writes_only_what_is_missing_or_wrong(tmp_path):
     source, folder = archive(tmp_path / "a.zip", pictures()), tmp_path / "train"
-    unpack(source, folder, PATTERNS)
+    unpack(source, folder, PATTERNS, CLASSES)
     before = {path.name: path.stat().st_ino for path in folder.iterdir()}
     (folder / "cat.1.jpg").unlink()
     (folder / "dog.1.jpg").write_bytes(b"half")
-    unpack(source, folder, PATTERNS)
+    unpack(source, folder, PATTERNS, CLASSES)
     after = {path.name: path.stat().st_ino for path in folder.iterdir()}
     assert (folder / "dog.1.jpg").read_bytes() == pictures()["train/dog.1.jpg"]
     assert {name for name in after if after[name] != before[name]} <= {"cat.1.jpg", "dog.1.jpg"}

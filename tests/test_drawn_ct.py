@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from utils.drawn_chest import LEVELS, at_level
-from utils.drawn_ct import draw_slice, in_slab, write_slices
+from utils.drawn_ct import draw_slice, in_slab, write_scenes
 from utils.drawn_shapes import grown
 
 SMALL = 0.3
@@ -86,7 +86,7 @@ def test_a_slab_keeps_what_lies_in_it_and_cuts_what_crosses_it():
 
 
 def test_written_files_are_the_ones_the_rows_name(tmp_path):
-    rows = write_slices(tmp_path, scenes=1, both=3)
+    rows = write_scenes(tmp_path, scenes=1, both=3)
     assert [(row["kind"], row["label"]) for row in rows] == [
         ("train", "COVID"),
         ("train", "non-COVID"),

@@ -202,7 +202,7 @@ def predictions(model, images, rows, classes):
     asked = rows["label"].map(classes.index).to_numpy()
     class_index = np.where(rows["split"] == "both", asked, predicted).astype("int32")
     each = np.arange(len(rows))
-    return rows[["image", "label", "split", "animal_mask", "head_mask"]].assign(
+    return rows.filter(regex="^(image|label|split|.*_mask)$").assign(
         predicted=np.array(classes)[predicted],
         probability=probabilities(scores)[each, predicted],
         class_index=class_index,

@@ -9,7 +9,7 @@ SIZE = 150  # side of the network's input, in pixels: the report's
 LEARNS_FROM = {"oxford-pets": "dogs-vs-cats"}  # only tests a network, which learned from another
 
 _CHOICES = {
-    "DATASET": ("drawn-pets", "dogs-vs-cats", "oxford-pets"),
+    "DATASET": ("drawn-pets", "dogs-vs-cats", "oxford-pets", "drawn-ct", "sarscov2-ct"),
     "PRECISION": ("auto", "float32", "bfloat16"),
     "LANGUAGE": ("en", "pt"),
     "SMOKE": ("", "0", "1"),
