@@ -588,7 +588,8 @@ def load_regions(table):
 def report_pictures(table):
     """The rows that every notebook shows: a dog, a cat, a dog, and the first picture with both.
 
-    Of other classes than these, in the same order: the second, the first, the second. The first of each in the test split whose number is not taken yet, so that no two are twins.
+    Of other classes, in the same order: the second, the first, the second. The first of each in
+    the test split whose number is not taken yet, so that no two are twins.
     The picture with both, where there is one, gives a row for each of its animals.
     """
     test, chosen = table[table["split"] == "test"], []

@@ -161,8 +161,8 @@ def fetch_from_kaggle(slug, folder):
     """Download all files of a competition, or of a data set, as <folder>/<name>.zip.
 
     slug: the competition's name, or the data set's with its owner's, <owner>/<name>; a data set
-    needs no account. A download that was cut off goes on where it stopped. Raises DataError: no account, credentials
-    refused, rules not accepted, no network, disk full.
+    needs no account. A download that was cut off goes on where it stopped. Raises DataError: no
+    account, credentials refused, rules not accepted, no network, disk full.
     """
     archive = Path(folder) / f"{slug.split('/')[-1]}.zip"
     with _kaggle_errors(slug), disk_full(folder), _watched(archive):
@@ -289,8 +289,9 @@ def unpack(source, folder, patterns, classes, *, inner="train.zip", limit=None):
 
     A member is a picture when one of `patterns` matches its whole path; its groups make its new
     name, <label>.<number>.<kind>, so no path of the archive is ever followed. The label is spelled
-    as in `classes`. At most `limit` pictures of each label. Pictures that are there already, byte for byte, stay. Returns
-    the new names; raises DataError for a damaged or hostile archive, or one without pictures.
+    as in `classes`. At most `limit` pictures of each label. Pictures that are there already, byte
+    for byte, stay. Returns the new names; raises DataError for a damaged or hostile archive, or one
+    without pictures.
     """
     with _members(source, inner) as members:
         wanted = _wanted(members, patterns, classes, limit)

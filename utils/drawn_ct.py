@@ -247,8 +247,7 @@ def draw_twins(scene, scale=1.0):
     settings = set_scanner(scanner, np.random.default_rng((SEED, scene, 1)), tissue, patient)
     seen = (scan(settings, tissue, extra) for extra in (added, np.zeros_like(added)))
     return {
-        label: (image, lung_mask, mask)
-        for label, (image, mask) in zip(CLASSES, seen, strict=True)
+        label: (image, lung_mask, mask) for label, (image, mask) in zip(CLASSES, seen, strict=True)
     }
 
 
