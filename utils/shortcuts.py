@@ -48,14 +48,12 @@ def _between(marks):
 def cropped(images, share=0.15):
     """Pictures without that share of their side at each border, at their old size."""
     side = images.shape[1]
-    edge = round(share * side)
-    return np.stack(
-        [resize(image[edge : side - edge, edge : side - edge], side) for image in images]
-    )
+    middle = slice(round(share * side), side - round(share * side))
+    return np.stack([resize(image[middle, middle], side) for image in images])
 
 
 def without_corners(images, share=0.3):
-    """Pictures with four black triangles: what lies that share of the side or less from a corner."""
+    """Pictures with black triangles of that share of the side in their corners."""
     rows, columns = np.indices(images.shape[1:3]) / images.shape[1]
     near = np.minimum(rows, 1 - rows) + np.minimum(columns, 1 - columns) < share
     return blacked_out(images, np.broadcast_to(near, images.shape[:3]))
