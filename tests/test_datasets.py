@@ -489,6 +489,15 @@ def test_slices_have_columns_for_the_masks_of_lung_and_opacity_and_covid_is_clas
     assert shown.tolist() == ["COVID", "non-COVID", "COVID"]
 
 
+def test_drawn_slices_say_whose_they_are_and_real_ones_do_not(monkeypatch):
+    names = [f"train/{label}.{k}.png" for k in (6, 7, 8) for label in ("COVID", "non-COVID")]
+    table = pd.DataFrame({"image": names})
+    monkeypatch.setattr(settings, "DATASET", "drawn-ct")
+    assert datasets.patients(table).tolist() == [6, 6, 6, 6, 8, 8]
+    monkeypatch.setattr(settings, "DATASET", "sarscov2-ct")
+    assert datasets.patients(table) is None
+
+
 # ------------------------------------------------------------------------------- Oxford's pets
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from utils.drawn_chest import LEVELS, at_level
-from utils.drawn_ct import draw_slice, in_slab, write_scenes
+from utils.drawn_ct import draw_slice, in_slab, patient_of, write_scenes
 from utils.drawn_shapes import grown
 
 SMALL = 0.3
@@ -70,6 +70,19 @@ def test_the_brightness_of_a_slice_does_not_tell_its_class():
 def test_the_same_scene_gives_the_same_bytes_and_another_scene_others():
     first, again = (draw_slice(5, "COVID", SMALL)[0].tobytes() for _ in range(2))
     assert first == again != ct_slice(6, "COVID", SMALL)[0].tobytes()
+
+
+def test_neighbours_are_the_same_patient_under_other_noise():
+    """Scene 3 is a neighbour of scene 2: alike to the eye, and equal in hardly a pixel."""
+    assert patient_of(3) == 2 and [patient_of(k) for k in (0, 1, 2, 4)] == [0, 1, 2, 4]
+    first, second, stranger = (ct_slice(k, "non-COVID", SMALL)[0] for k in (2, 3, 4))
+    assert first.shape == second.shape and (first != second).mean() > 0.5
+    assert correlation(first, second) > 0.85 > correlation(first, stranger)
+
+
+def correlation(a, b):
+    a, b = (Image.fromarray(image).resize((32, 32)) for image in (a, b))
+    return np.corrcoef(np.ravel(a), np.ravel(b))[0, 1]
 
 
 def test_half_way_between_two_levels_lies_their_mean():

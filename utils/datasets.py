@@ -116,6 +116,7 @@ DATASETS = {
         "drawn": (drawn_ct, drawn_chest, drawn_shapes),
         "scenes": 400,
         "both": 0,
+        "patient_of": drawn_ct.patient_of,
         "title": "Slices through a chest drawn by code, half of them with ground-glass opacities, "
         "with masks of the lungs and of the opacities",
         "licence": "as the project",
@@ -130,7 +131,7 @@ DATASETS = {
         "classes": ("non-COVID", "COVID"),
         "regions": ("lung", "opacity"),
         "validation": 0.10,
-        "test": 0.15,
+        "test": 0.10,
         "pictures": 2_482,
         "kaggle": "plameneduardo/sarscov2-ctscan-dataset",
         "archives": ("sarscov2-ctscan-dataset.zip",),
@@ -614,6 +615,12 @@ def twins(table):
     numbers = table["image"].map(scene)
     complete = numbers.map(numbers.value_counts()) == len(class_names())
     return table[complete & numbers.isin(numbers[complete].head(1))]
+
+
+def patients(table):
+    """Whose slice each row of a table is, as a number, where the data set tells; else None."""
+    patient_of = record().get("patient_of")
+    return patient_of and table["image"].map(scene).astype(int).map(patient_of)
 
 
 def scene(image):
