@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.drawn_ct import draw_slice
-from utils.segmentation import lungs
+from utils.segmentation import bodies, lungs
 
 AIR, FLESH = 80, 220
 
@@ -59,6 +59,13 @@ def test_a_slice_without_lungs_gives_an_empty_mask(slice_of_squares, air):
     image = np.full((100, 100), air)
     image[5:95, 5:95] = np.random.default_rng(0).normal(FLESH, 5, (90, 90))
     assert not lungs(image[None]).any()
+
+
+def test_the_body_is_all_but_the_air_around_it(slice_of_squares):
+    image, truth = slice_of_squares
+    body = bodies(image[None])[0]
+    assert body[truth].all() and body[10:90, 10:90].all()
+    assert not body[:4].any() and not body[:, 96:].any()
 
 
 def test_no_slices_give_no_masks():

@@ -18,18 +18,40 @@ def lungs(images):
     to them. A slice without any gives an empty mask. Lost is what is as bright as flesh, wider than
     twice the closing's radius, and touches the chest wall.
     """
+    return _each(_lungs, images)
+
+
+def bodies(images):
+    """Masks of the body, bool (N, h, w), of slices as in `lungs`: all but the air outside of it."""
+    return _each(_body, images)
+
+
+def _each(segment, images):
+    """What `segment` makes of each slice in grey."""
     grey = np.asarray(images, np.float32)
     grey = grey.mean(axis=-1) if grey.ndim == 4 else grey
-    return np.reshape([_lungs(image) for image in grey], grey.shape).astype(bool)
+    return np.reshape([segment(image) for image in grey], grey.shape).astype(bool)
 
 
-def _lungs(image):
-    """The mask of one grey slice (h, w)."""
+def _body(image):
+    """The mask of the body in one grey slice (h, w)."""
+    regions, sizes = _air(image)
+    return (regions == 0) | (sizes[regions] > 0)
+
+
+def _air(image):
+    """Regions of air in a slice, numbered from 1 (h, w), and their sizes: 0 outside of the body."""
     regions, _ = ndimage.label(ndimage.gaussian_filter(image, 0.7) < _threshold(image))
     border = np.concatenate([regions[[0, -1]].ravel(), regions[:, [0, -1]].ravel()])
     sizes = np.bincount(regions.ravel())
     sizes[np.bincount(border, minlength=len(sizes)) > 2 * np.sqrt(sizes)] = 0
     sizes[0] = 0
+    return regions, sizes
+
+
+def _lungs(image):
+    """The mask of the lungs in one grey slice (h, w)."""
+    regions, sizes = _air(image)
     mask = np.zeros(image.shape, bool)
     for region in np.argsort(sizes)[-2:]:
         if sizes[region] >= LEAST * image.size:
