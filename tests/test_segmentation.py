@@ -54,6 +54,14 @@ def test_a_lung_that_the_frame_cuts_is_still_a_lung(slice_of_squares):
     assert differing(image[None, :, 20:], truth[:, 20:]) < 0.01
 
 
+def test_what_lies_between_two_lungs_that_touch_is_no_lung(slice_of_squares):
+    image, truth = slice_of_squares
+    truth[30:70, 15:46] = truth[30:70, 54:85] = truth[30:34] = True
+    truth[:, :15] = truth[:, 85:] = False
+    image[truth] = AIR
+    assert differing(image[None], truth) < 0.01
+
+
 @pytest.mark.parametrize("air", (AIR, FLESH))
 def test_a_slice_without_lungs_gives_an_empty_mask(slice_of_squares, air):
     image = np.full((100, 100), air)
