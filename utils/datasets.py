@@ -114,7 +114,7 @@ DATASETS = {
     },
     "drawn-ct": {
         "drawn": (drawn_ct, drawn_chest, drawn_shapes),
-        "scenes": 400,
+        "scenes": 240,
         "both": 0,
         "patient_of": drawn_ct.patient_of,
         "title": "Slices through a chest drawn by code, half of them with ground-glass opacities, "
@@ -123,7 +123,7 @@ DATASETS = {
         "classes": ("non-COVID", "COVID"),
         "regions": ("lung", "opacity"),
         "validation": 0.05,
-        "test": 0.075,
+        "test": 0.10,
     },
     "sarscov2-ct": {
         "title": "CT slices with and without COVID-19, the SARS-CoV-2 CT-scan dataset from Kaggle",

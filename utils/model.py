@@ -14,7 +14,6 @@ from utils.progress import progress
 from utils.runtime import keras, policy, set_seed, shares, strategy, tf
 
 HEADS = ("dense", "gap")
-DRAWN_BASE = settings.ROOT / "data" / "vgg16_drawn.npz"
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # red, green, blue; what VGG-16's authors subtract
 
 _NO_IMAGENET = """\
@@ -52,7 +51,7 @@ def build(head, weights=settings.VGG16_WEIGHTS):
 def base_weights(source):
     """The kernels and biases of VGG-16's thirteen convolutions, for RGB input, as a list."""
     if str(source) == "drawn":
-        return unpack_weights(DRAWN_BASE)
+        return unpack_weights(settings.DRAWN_BASE)
     try:
         base = keras.applications.VGG16(include_top=False, weights=source)
     except Exception as error:
@@ -273,7 +272,7 @@ def _fingerprint(recipe, *arrays):
 
 def _bytes_of(weights):
     """The content of the file with the weights; nothing for ImageNet, which never changes."""
-    path = DRAWN_BASE if weights == "drawn" else Path(weights)
+    path = settings.DRAWN_BASE if weights == "drawn" else Path(weights)
     return np.fromfile(path, "uint8") if path.is_file() else np.empty(0, "uint8")
 
 

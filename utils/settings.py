@@ -33,6 +33,7 @@ PRECISION = environ("PRECISION", "auto")
 LANGUAGE = environ("LANGUAGE", "en")
 SMOKE = environ("SMOKE") == "1"  # the same path on a handful of pictures
 VGG16_WEIGHTS = environ("VGG16_WEIGHTS", "drawn" if DATASET.startswith("drawn") else "imagenet")
+DRAWN_BASE = ROOT / "data" / ("vgg16_drawn_ct.npz" if DATASET == "drawn-ct" else "vgg16_drawn.npz")
 
 
 def run(dataset):

@@ -60,15 +60,18 @@ def without_corners(images, share=0.3):
 
 
 def features(images, weights=settings.VGG16_WEIGHTS, batch=32):
-    """What VGG-16's convolutions make of pictures before any fine-tuning, float32 (N, 512).
+    """What VGG-16's convolutions make of pictures before any fine-tuning, float32 (N, 1280).
 
-    The mean of block5_conv3 over its places. weights: as in `model.build`.
+    The means of the last maps of blocks 3, 4 and 5 over their places: the finer ones know textures,
+    of which the coarse ones may have made nothing. weights: as in `model.build`.
     """
     network = model.in_policy(model.build("gap", weights), runtime.policy())
-    pooled = keras.Model(network.inputs, network.get_layer("gap").output)
+    last = [network.get_layer(f"block{block}_conv3").output for block in (3, 4, 5)]
+    means = [keras.layers.GlobalAveragePooling2D(dtype="float32")(output) for output in last]
+    pooled = keras.Model(network.inputs, keras.layers.Concatenate(dtype="float32")(means))
     starts = progress(range(0, len(images), batch), "features, batches")
     return np.concatenate(
-        [np.float32(pooled.predict_on_batch(np.float32(images[i : i + batch]))) for i in starts]
+        [pooled.predict_on_batch(np.float32(images[i : i + batch])) for i in starts]
     )
 
 
