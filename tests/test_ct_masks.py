@@ -11,6 +11,7 @@ from PIL import Image
 from utils.ct_masks import (
     ARCHIVES,
     directions,
+    load_slices,
     pick_slices,
     read_volume,
     slices_of,
@@ -277,3 +278,22 @@ def test_an_archive_that_is_none_or_holds_no_volume_is_one_sentence(tmp_path, vo
     paths["lung"].unlink()
     with pytest.raises(DataError, match="There is no Lung_Mask.zip"):
         write_cases(paths, tmp_path / "set")
+
+
+def test_archives_in_data_become_pictures_and_masks_of_the_networks_size(tmp_path, volume, capsys):
+    good = [nifti(part) for part in volume]
+    cases = {"coronacases_001": [good[0][:500], *good[1:]], "coronacases_002": good}
+    for part, path in archives(tmp_path, cases).items():
+        path.rename(tmp_path / ARCHIVES[part])
+    images, lungs, infections = load_slices(tmp_path)
+    assert images.shape == (7, 150, 150, 3) and images.dtype == np.uint8
+    assert lungs.shape == infections.shape == (7, 150, 150)
+    assert lungs.any((1, 2)).all() and not (infections & ~lungs).any()
+    assert infections.any((1, 2)).sum() == 5
+    assert "coronacases_001 is left out. It breaks off" in capsys.readouterr().out
+
+
+def test_without_all_three_archives_there_are_no_slices(tmp_path, volume):
+    paths = archives(tmp_path, {"coronacases_001": [nifti(part) for part in volume]})
+    paths["lung"].unlink()
+    assert load_slices(tmp_path) is None

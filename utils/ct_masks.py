@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from utils import settings
 from utils.downloads import DataError, natural, shown
 from utils.files import whole
-from utils.images import BadImage, write_mask
+from utils.images import BadImage, read_image, read_mask, write_mask
 from utils.progress import progress
 
 ARCHIVES = {  # part: the archive's name at Zenodo
@@ -279,3 +280,24 @@ def _write(folder, case, picked, images, lungs, infections):
             write_mask(folder / row[f"{region}_mask"], mask)
         rows.append(row)
     return rows
+
+
+def load_slices(data=settings.ROOT / "data"):
+    """Slices uint8 (N, 150, 150, 3), lungs and infections bool (N, 150, 150), of the archives.
+
+    They are looked for in the folder `data`; None where not all three are there. A volume that
+    cannot be used is printed with its reason.
+    """
+    archives = {part: Path(data) / name for part, name in ARCHIVES.items()}
+    if not all(path.exists() for path in archives.values()):
+        return None
+    folder = Path(data) / "covid-19-ct-seg"
+    rows, reasons = write_cases(archives, folder)
+    for case, reason in reasons.items():
+        print(f"{case} is left out. {reason}")
+    images = np.stack([read_image(folder / row["image"], settings.SIZE) for row in rows])
+    masks = (
+        np.stack([read_mask(folder / row[f"{region}_mask"], settings.SIZE) for row in rows])
+        for region in ("lung", "opacity")
+    )
+    return images, *masks
