@@ -1,11 +1,11 @@
 """Real CT slices with masks of lung and infection: 20 volumes of Ma et al. (2020), made pictures.
 
-J. Ma et al. Toward data-efficient learning: a benchmark for COVID-19 CT lung and infection
-segmentation. Medical Physics 48 (2021), doi:10.1002/mp.14676; data: doi:10.5281/zenodo.3757476.
+J. Ma et al. Towards data-efficient learning: a benchmark for COVID-19 CT lung and infection
+segmentation. arXiv:2004.12537, doi:10.1002/mp.14676; data: doi:10.5281/zenodo.3757476.
 
 Three archives hold a file of the same name for each volume: the CT, its lungs, its infections.
 What is wrong with one volume costs that volume only. Knows as much of NIfTI-1 as these files need:
-https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
+https://niftilib.sourceforge.net/c_api_html/nifti1_h-source.html
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from utils import settings
-from utils.downloads import DataError, natural, shown
+from utils.downloads import DataError, disk_full, natural, shown
 from utils.files import whole
 from utils.images import BadImage, read_image, read_mask, write_mask
 from utils.progress import progress
@@ -32,7 +32,7 @@ ARCHIVES = {  # part: the archive's name at Zenodo
 }
 CASE = re.compile(r"(?:.*/)?((?:coronacases|radiopaedia)_[\w-]+)\.nii(?:\.gz)?")
 WINDOW = (-1250, 250)  # HU: black and white, as the ten volumes are that come as 0..255
-MAX_VOXELS = 250_000_000  # the largest volume has 166 million
+MAX_VOXELS = 250_000_000  # more than 630 x 630 x 600; half a gigabyte as 16 bits each
 INFECTED = 0.02  # share of the lungs in a slice from which on it counts as infected
 FULL = 0.5  # of the area of the lungs in the volume's largest slice: where a clear one is taken
 
@@ -223,7 +223,7 @@ def write_cases(archives, folder):
     DataError when an archive is missing, damaged as a whole, or holds no volume.
     """
     folder, rows, reasons = Path(folder), [], {}
-    with contextlib.ExitStack() as stack:
+    with disk_full(folder), contextlib.ExitStack() as stack:
         opened = {part: stack.enter_context(_open(Path(archives[part]))) for part in ARCHIVES}
         members = {part: _cases(archive) for part, archive in opened.items()}
         for case in progress(sorted(members["ct"], key=natural), "Cutting volumes into slices"):
