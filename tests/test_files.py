@@ -195,8 +195,7 @@ def test_maps_that_are_asked_for_and_missing_are_an_error():
 
 
 @pytest.mark.fault("a notebook run before the one it reads", "an error names the notebook to run")
-def test_what_is_missing_names_the_notebook_to_run(results):
-    (results / ".venv").mkdir()
+def test_what_is_missing_names_the_notebook_to_run():
     with pytest.raises(FileNotFoundError, match="run notebooks/04_smoothgrad.ipynb first"):
         files.load_maps("smoothgrad")
 

@@ -117,7 +117,8 @@ def read(path, notebook):
 
     Where make has set up no environment (Colab, Kaggle), that notebook is run instead.
     """
-    if not Path(path).exists() and not (settings.ROOT / ".venv").exists():
+    unmade = (settings.ROOT / "Makefile").exists() and not (settings.ROOT / ".venv").exists()
+    if unmade and not Path(path).exists():
         _run(notebook)
     if not Path(path).exists():
         raise FileNotFoundError(f"{shown(path)} is missing: run notebooks/{notebook}.ipynb first.")
