@@ -3,9 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython import get_ipython
+from matplotlib.text import Text
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from utils import settings
+from utils.portuguese import translated
 
 COLOURS = "inferno"  # one perceptual colour map for every magnitude
 STYLE = {
@@ -115,10 +117,22 @@ def word(key):
 
 
 def use_style(quality=85):
-    """Set the one style of all figures; in notebooks as JPEG, since noise makes PNG large."""
+    """Set the one style of all figures; in notebooks as JPEG, since noise makes PNG large.
+
+    With LANGUAGE=pt, every text that a figure is given from now on goes through `translated`.
+    """
     plt.rcParams.update(STYLE)
+    if settings.LANGUAGE == "pt":
+        Text.set_text = _set_portuguese
     if get_ipython():
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": quality})
+
+
+_set_text = Text.set_text
+
+
+def _set_portuguese(self, text):
+    _set_text(self, translated(text) if isinstance(text, str) else text)
 
 
 def grid(rows, columns, side=1.6, width=None):
