@@ -113,11 +113,7 @@ DRAWN := $(if $(filter %-ct,$(DATASET)),drawn_chest drawn_ct,drawn_scenes drawn_
 $(RUN)/settings:
 	@mkdir -p $(@D) && echo "$(SWITCHES)" > $@
 
-<<<<<<< HEAD
-$(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress files images downloads datasets drawn_shapes $(DRAWN) plotting)
-=======
-$(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress files images downloads datasets drawn_shapes drawn_scenes drawn_pets portuguese plotting)
->>>>>>> site
+$(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress files images downloads datasets drawn_shapes $(DRAWN) portuguese plotting)
 $(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb $(call rooms,runtime model evaluation)
 $(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention)
 $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb

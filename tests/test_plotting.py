@@ -110,9 +110,6 @@ def test_both_languages_have_the_same_words():
     assert set(plotting.WORDS["en"]) == set(plotting.WORDS["pt"])
 
 
-<<<<<<< HEAD
-@pytest.mark.fault("a map of zeros in a figure", "says that there is no positive evidence")
-=======
 @pytest.mark.parametrize(
     ("english", "portuguese"),
     [
@@ -153,7 +150,7 @@ def test_every_label_and_caption_in_a_notebook_has_its_portuguese():
     assert [text for text in found if translated(text) == text] == []
 
 
->>>>>>> site
+@pytest.mark.fault("a map of zeros in a figure", "says that there is no positive evidence")
 def test_a_map_without_positive_evidence_says_so(pictures):
     images, rows = pictures
     fig = plotting.pairs(images, np.zeros((3, 9, 9)), rows)

@@ -62,7 +62,6 @@ WORDS = {
         "measured": "measured",
         "predicted": "foretold by single samples",
         "non-COVID": "non-COVID",
-        "chance": "chance",
     },
     "pt": {
         "original": "Imagem original",
@@ -106,7 +105,6 @@ WORDS = {
         "measured": "medida",
         "predicted": "prevista por amostras únicas",
         "non-COVID": "não COVID",
-        "chance": "acaso",
     },
 }
 
