@@ -203,6 +203,7 @@ def test_the_sum_of_the_reports_formula_is_z_times_the_mean(dense_network, image
     )
 
 
+@pytest.mark.fault("no positive evidence", "a map of zeros, not nan")
 def test_a_map_without_positive_evidence_is_zero_and_not_nan(pooling_network):
     green = np.zeros((1, SIDE, SIDE, 3), "float32")
     green[..., 1] = 1
@@ -238,16 +239,19 @@ def test_smoothgrad_differs_from_tf_keras_vis_as_from_another_seed(dense_network
     assert np.abs(theirs - ours).mean() < 1.5 * np.abs(reseeded - ours).mean()
 
 
+@pytest.mark.fault("CAM asked of a dense head", "says what to use instead")
 def test_cam_asked_of_a_dense_head_says_what_to_do_instead(dense_network, images):
     with pytest.raises(ValueError, match="use grad_cam"):
         attention.cam(dense_network, images, 0)
 
 
+@pytest.mark.fault("a layer that is not there", "the layers that are")
 def test_a_wrong_layer_lists_the_right_ones(dense_network, images):
     with pytest.raises(ValueError, match="choose one of: .*conv"):
         attention.grad_cam(dense_network, images, 0, layer="block9")
 
 
+@pytest.mark.fault("Grad-CAM of a network without convolutions", "is refused and said why")
 def test_a_network_without_convolutions_has_no_grad_cam(linear_network, images):
     with pytest.raises(ValueError, match="no convolution"):
         attention.grad_cam(linear_network, images, 0)
@@ -255,12 +259,17 @@ def test_a_network_without_convolutions_has_no_grad_cam(linear_network, images):
 
 @pytest.mark.parametrize("class_index", [2, -1, 0.5, [0, 1], True])
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.fault(
+    "a class index {class_index}, of two classes and six pictures",
+    "is refused",
+)
 def test_classes_that_do_not_fit_are_refused(method, dense_network, images, class_index):
     with pytest.raises(ValueError, match="class"):
         method(dense_network, images, class_index)
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 4, 3), (4, 4, 3), (2, 5, 4, 3), (2, 4, 4, 1)])
+@pytest.mark.fault("pictures of shape {shape}", "are refused with the shape that fits")
 def test_pictures_that_do_not_fit_are_refused_with_the_shape_that_would(dense_network, shape):
     with pytest.raises(ValueError, match=r"\(4, 4, 3\)"):
         attention.saliency_map(dense_network, np.zeros(shape, "float32"), 0)
@@ -271,6 +280,24 @@ def test_an_unknown_choice_lists_the_known_ones(dense_network, images):
         attention.smoothgrad(dense_network, images, 0, average="median")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.fault("a picture with a {value} in it", "is refused by its number")
+def test_a_picture_that_is_no_number_somewhere_is_refused(method, dense_network, images, value):
+    images[4, 1, 2, 0] = value
+    with pytest.raises(ValueError, match="Picture 4 holds nan or infinite values"):
+        method(dense_network, images, 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.fault(
+    "a picture of zeros", "a finite map; SmoothGrad's noise has no range to scale to"
+)
+def test_a_picture_of_zeros_has_a_finite_map(method, dense_network, images):
+    assert np.isfinite(method(dense_network, np.zeros_like(images), 0)).all()
+
+
+@pytest.mark.fault("pictures of whole numbers", "have the maps of the same as float32")
 def test_whole_numbers_do_as_pictures(dense_network):
     whole = np.random.default_rng(0).integers(0, 255, (2, SIDE, SIDE, 3), "uint8")
     np.testing.assert_array_equal(
@@ -279,6 +306,7 @@ def test_whole_numbers_do_as_pictures(dense_network):
     )
 
 
+@pytest.mark.fault("a dead network", "maps of zeros")
 def test_a_dead_network_has_zero_maps(images):
     model = small_network(
         lambda x: keras.layers.Dense(2)(keras.layers.Flatten()(x)),

@@ -124,6 +124,7 @@ def test_all_pictures_unpacked_by_hand(house, monkeypatch):
     assert_complete("train")
 
 
+@pytest.mark.fault("an archive that Kaggle's package has half downloaded", "is not taken for one")
 def test_kaggle_is_asked_last_and_its_unfinished_download_is_no_archive(house, monkeypatch):
     def fetched(slug, folder):
         (folder / f"{slug}.zip.kaggle-partial").unlink()
@@ -165,6 +166,7 @@ def test_a_failure_says_what_is_wrong_and_names_the_other_ways(house, files, mes
     assert not (settings.DATA_DIR / "pictures.csv").exists()
 
 
+@pytest.mark.fault("ARCHIVE names no file", "is said")
 def test_a_named_archive_that_is_not_there_is_said(house, monkeypatch):
     monkeypatch.setenv("ARCHIVE", "nowhere.zip")
     with pytest.raises(DataError, match="ARCHIVE names nowhere.zip"):
@@ -196,6 +198,7 @@ def test_what_is_complete_is_not_fetched_again(unpacked):
 
 
 @pytest.mark.parametrize("damage", ["missing", "shorter"])
+@pytest.mark.fault("a picture {damage} after the data were complete", "is put back")
 def test_a_picture_that_is_missing_or_of_another_size_is_put_back(unpacked, damage):
     picture = settings.DATA_DIR / "train/dog.3.jpg"
     picture.unlink() if damage == "missing" else picture.write_bytes(b"x")
@@ -204,6 +207,7 @@ def test_a_picture_that_is_missing_or_of_another_size_is_put_back(unpacked, dama
     assert_complete("train.zip")
 
 
+@pytest.mark.fault("an unpacking that is interrupted", "is not whole, and goes on")
 def test_an_interrupted_unpacking_is_not_whole_and_goes_on(house, monkeypatch):
     archive(house / "data/train.zip", photographs())
     write, written = downloads._write, []
@@ -223,6 +227,11 @@ def test_an_interrupted_unpacking_is_not_whole_and_goes_on(house, monkeypatch):
     assert_complete("train.zip")
 
 
+@pytest.mark.fault(
+    "a table whose making is interrupted",
+    "is not there, and the notebook to run is named",
+    "the step",
+)
 def test_a_killed_build_leaves_no_table(unpacked, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
@@ -242,6 +251,7 @@ def test_a_second_build_decodes_nothing(unpacked, monkeypatch):
     pd.testing.assert_frame_equal(build_table(), table)
 
 
+@pytest.mark.fault("another seed", "another split is written")
 def test_another_split_is_written_anew(unpacked, monkeypatch):
     build_table()
     monkeypatch.setattr(settings, "SEED", 1)
@@ -253,6 +263,11 @@ def test_another_split_is_written_anew(unpacked, monkeypatch):
 # ---------------------------------------------------------------------------------- the table
 
 
+@pytest.mark.fault(
+    "empty, HTML and cut pictures in an archive",
+    "are listed with their reasons, and in no table or array",
+    "themselves",
+)
 def test_bad_pictures_are_listed_and_left_out(house):
     bad = {
         "train/cat.3.jpg": b"",
@@ -291,8 +306,8 @@ def test_the_table_and_the_empty_selection_have_the_agreed_form(unpacked):
     assert load_images(table[:0]).shape == (0, 150, 150, 3)
     assert set(load_table("test")["split"]) == {"test"}
     assert not datasets.has_masks(table)
-    with pytest.raises(DataError, match="without a head mask"):
-        load_masks(table, "head_mask")
+    with pytest.raises(DataError, match="without a mask of the head"):
+        load_masks(table, "head")
 
 
 def pictures(count, both=0):
@@ -307,7 +322,7 @@ def pictures(count, both=0):
 @pytest.mark.parametrize(
     ("dataset", "count", "sizes"),
     [
-        ("drawn-pets", datasets.DRAWN_SCENES, (150, 20, 30)),
+        ("drawn-pets", datasets.DATASETS["drawn-pets"]["scenes"], (150, 20, 30)),
         ("drawn-pets", datasets.SMOKE_SCENES, (4, 1, 3)),
         ("dogs-vs-cats", 12500, (10000, 1250, 1250)),
         ("dogs-vs-cats", datasets.SMOKE_PICTURES, (19, 2, 3)),
@@ -336,6 +351,25 @@ def test_the_split_is_the_same_each_time_and_the_seed_changes_it(monkeypatch):
     assert not first.equals(datasets.split_table(pictures(50))["split"])
 
 
+@pytest.mark.fault(
+    "Microsoft's archive with its known bad files", "are listed with their reasons", "themselves"
+)
+def test_the_known_bad_files_of_microsofts_archive_are_listed_and_left_out(house):
+    pets = photographs("PetImages/{}/{}.jpg", ("Cat", "Dog"))
+    pets |= {"PetImages/Cat/666.jpg": b"", "PetImages/Dog/11702.jpg": b""}
+    pets |= {"PetImages/Dog/2317.jpg": jpeg(1)[:30], "PetImages/Cat/Thumbs.db": b"\xd0\xcf\x11\xe0"}
+    archive(house / "data/kagglecatsanddogs_5340.zip", pets)
+    prepare()
+    table = build_table()
+    unreadable = pd.read_csv(settings.DATA_DIR / "unreadable.csv").set_index("image")["reason"]
+    assert (
+        unreadable["train/cat.666.jpg"] == unreadable["train/dog.11702.jpg"] == "The file is empty."
+    )
+    assert len(unreadable) == 3 and len(table) == 2 * COUNT
+    assert load_images(table).shape == (2 * COUNT, 150, 150, 3)
+
+
+@pytest.mark.fault("too few pictures", "is said")
 def test_too_few_pictures_to_split_is_said(monkeypatch):
     monkeypatch.setattr(settings, "DATASET", "dogs-vs-cats")
     with pytest.raises(DataError, match="4 pictures of a cat"):
@@ -358,7 +392,7 @@ def test_the_report_shows_a_dog_a_cat_a_dog_no_two_of_them_twins_and_one_with_bo
 
 
 def draw(folder, scenes, both):
-    """A stand-in for drawn_pets.write_pets: grey pictures, masks of their left halves."""
+    """A stand-in for drawn_pets.write_scenes: grey pictures, masks of their left halves."""
     rows = []
     for kind, k, label in [("train", k, c) for k in range(scenes) for c in ("cat", "dog")] + [
         ("both", k, c) for k in range(both) for c in ("cat", "dog")
@@ -377,7 +411,7 @@ def draw(folder, scenes, both):
 @pytest.fixture
 def drawn(house, monkeypatch):
     choose(monkeypatch, "drawn-pets", smoke=True)
-    monkeypatch.setattr(drawn_pets, "write_pets", draw)
+    monkeypatch.setattr(drawn_pets, "write_scenes", draw)
     prepare()
     return build_table()
 
@@ -385,7 +419,7 @@ def drawn(house, monkeypatch):
 def test_drawn_pictures_come_with_masks_and_pictures_with_both_have_two_rows(drawn):
     assert len(drawn) == 2 * datasets.SMOKE_SCENES + 2 * datasets.SMOKE_BOTH
     assert datasets.has_masks(drawn)
-    masks = load_masks(drawn, "head_mask")
+    masks = load_masks(drawn, "head")
     assert masks.shape == (len(drawn), 150, 150) and masks.dtype == bool
     assert masks[:, :, :75].all() and not masks[:, :, 75:].any()
     both = load_table("both")
@@ -403,6 +437,17 @@ def test_twins_share_their_scene_and_photographs_have_none(drawn):
     assert datasets.twins(train.assign(head_mask="")).empty
 
 
+def test_twins_have_the_union_of_their_masks(drawn):
+    pair, other = datasets.twins(drawn), drawn[:1]
+    cat, dog = (settings.DATA_DIR / name for name in pair["head_mask"])
+    Image.new("L", (30, 2)).save(cat)
+    assert not load_masks(pair, "head")[0].any()
+    np.testing.assert_array_equal(
+        datasets.load_twin_masks(pair, "head"), load_masks(pair, "head")[[1, 1]]
+    )
+    assert datasets.load_twin_masks(other[:0], "head").shape == (0, 150, 150)
+
+
 def test_another_drawing_is_drawn_anew(drawn, monkeypatch):
     monkeypatch.setattr(datasets, "SMOKE_SCENES", 9)
     prepare()
@@ -410,11 +455,82 @@ def test_another_drawing_is_drawn_anew(drawn, monkeypatch):
     assert len(build_table()) == 20
 
 
+@pytest.mark.fault("a mask that is lost", "is drawn again")
 def test_a_missing_mask_is_drawn_again(drawn):
     mask = settings.DATA_DIR / drawn["head_mask"][0]
     mask.unlink()
     prepare()
     assert mask.exists()
+
+
+# ------------------------------------------------------------------------------- slices of a chest
+
+
+def slices():
+    """Slices as Kaggle names them: the labels in the folders, numbers in brackets."""
+    folders = {"COVID": "Covid", "non-COVID": "Non-Covid"}
+    return {f"{label}/{name} ({k}).png": jpeg(k) for label, name in folders.items()
+            for k in range(1, COUNT + 1)}  # fmt: skip
+
+
+@pytest.fixture
+def slice_house(house, monkeypatch):
+    choose(monkeypatch, "sarscov2-ct")
+    return house
+
+
+def assert_slices(source):
+    pictures = prepare()
+    assert pictures["label"].value_counts().to_dict() == {"COVID": COUNT, "non-COVID": COUNT}
+    assert set(pictures["source"]) == {source}
+    assert (settings.DATA_DIR / "train/non-COVID.3.png").read_bytes() == jpeg(3)
+
+
+def test_slices_from_an_archive_in_data_get_their_labels_from_the_folders(slice_house):
+    archive(slice_house / "data/sarscov2-ctscan-dataset.zip", slices())
+    assert_slices("sarscov2-ctscan-dataset.zip")
+
+
+@pytest.mark.parametrize(
+    "folder", ["sarscov2-ctscan-dataset", "datasets/plameneduardo/sarscov2-ctscan-dataset"]
+)
+def test_slices_unpacked_in_kaggle_input(slice_house, folder):
+    for name, content in slices().items():
+        path = datasets.KAGGLE_INPUT / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert_slices("sarscov2-ctscan-dataset")
+
+
+def test_slices_from_kaggle_are_a_data_set_and_no_competition(slice_house, monkeypatch):
+    def fetched(slug, folder):
+        assert slug == "plameneduardo/sarscov2-ctscan-dataset"
+        return archive(folder / "sarscov2-ctscan-dataset.zip", slices())
+
+    monkeypatch.setattr(datasets, "fetch_from_kaggle", fetched)
+    monkeypatch.setenv("DOWNLOAD", "microsoft")  # which has photographs of pets only
+    assert_slices("sarscov2-ctscan-dataset.zip")
+
+
+def test_slices_have_columns_for_the_masks_of_lung_and_opacity_and_covid_is_class_1(slice_house):
+    archive(slice_house / "data/sarscov2-ctscan-dataset.zip", slices())
+    prepare()
+    table = build_table()
+    assert list(table)[:5] == ["image", "label", "split", "lung_mask", "opacity_mask"]
+    assert datasets.load_regions(table) == {}
+    labels = datasets.load_examples(table)[1]
+    assert (labels == (table["label"] == "COVID")).all()
+    shown = datasets.report_pictures(table)["label"]
+    assert shown.tolist() == ["COVID", "non-COVID", "COVID"]
+
+
+def test_drawn_slices_say_whose_they_are_and_real_ones_do_not(monkeypatch):
+    names = [f"train/{label}.{k}.png" for k in (6, 7, 8) for label in ("COVID", "non-COVID")]
+    table = pd.DataFrame({"image": names})
+    monkeypatch.setattr(settings, "DATASET", "drawn-ct")
+    assert datasets.patients(table).tolist() == [6, 6, 6, 6, 8, 8]
+    monkeypatch.setattr(settings, "DATASET", "sarscov2-ct")
+    assert datasets.patients(table) is None
 
 
 # ------------------------------------------------------------------------------- Oxford's pets
@@ -539,6 +655,20 @@ def test_the_report_shows_pets_that_are_not_trained_on(pets):
     assert chosen["image"].tolist() == [f"images/{name}.jpg" for name in shown]
 
 
+BILLION_LAUGHS = (
+    "<!DOCTYPE a ["
+    + '<!ENTITY a0 "ha">'
+    + "".join(f'<!ENTITY a{k + 1} "{f"&a{k};" * 10}">' for k in range(9))
+    + "]><annotation><object><bndbox><xmin>&a9;</xmin></bndbox></object></annotation>"
+)
+
+
+@pytest.mark.fault("an XML bomb as a box", "is not expanded; the picture has no box", "the box")
+def test_an_xml_bomb_is_no_box(tmp_path):
+    (tmp_path / "a.xml").write_text(BILLION_LAUGHS)
+    assert not datasets._box(tmp_path / "a.xml", (20, 30)).any()
+
+
 def test_smoke_takes_few_pets(pets, monkeypatch):
     monkeypatch.setattr(datasets, "SMOKE_PICTURES", 5)
     choose(monkeypatch, "oxford-pets", smoke=True)
@@ -594,6 +724,9 @@ def test_oxfords_archives_are_downloaded_where_they_are_not_at_hand(far):
     assert (settings.DATA_DIR / "images.tar.gz").exists()
 
 
+@pytest.mark.fault(
+    "a download with another checksum", "is thrown away, and the other way named", "the download"
+)
 def test_a_download_that_is_not_oxfords_is_thrown_away(far):
     far("wrong")
     with pytest.raises(DataError, match="images.tar.gz is not the file expected.*other way in"):
@@ -618,6 +751,7 @@ def test_an_archive_that_is_not_oxfords_is_said_with_the_other_way(pets, name, c
 
 
 @pytest.mark.parametrize("name", ["images.tar.gz", "annotations.tar.gz"])
+@pytest.mark.fault("half of {name}", "is called damaged", "the archive")
 def test_half_an_archive_is_called_damaged(pets, name):
     content = (pets / name).read_bytes()
     (pets / name).write_bytes(content[: len(content) // 2])

@@ -1,10 +1,11 @@
+import errno
 import hashlib
 import json
 
 import numpy as np
 import pytest
 
-from utils import model, settings
+from utils import files, model, settings
 from utils.runtime import keras, set_seed
 
 SIDES = {"block1": 150, "block2": 75, "block3": 37, "block4": 18, "block5": 9}
@@ -71,6 +72,7 @@ def test_preprocessing_inside_equals_keras_own_outside(tmp_path):
     )
 
 
+@pytest.mark.fault("VGG16_WEIGHTS names a file without weights", "is said")
 def test_a_file_without_weights_is_named(tmp_path):
     path = tmp_path / "other.weights.h5"
     path.write_text("no weights")
@@ -78,6 +80,7 @@ def test_a_file_without_weights_is_named(tmp_path):
         model.build("dense", weights=path)
 
 
+@pytest.mark.fault("no network for ImageNet's weights", "which file to put where")
 def test_without_a_network_the_imagenet_error_says_where_to_put_which_file(monkeypatch):
     def fail(**_):
         raise Exception("URL fetch failure on https://example.org: None -- Name not known")
@@ -99,14 +102,18 @@ def test_packed_weights_come_back_to_within_half_a_step(tmp_path):
     assert (np.abs(back - kernel) <= np.abs(kernel).max((0, 1, 2)) / 127 * 0.501).all()
 
 
-def test_the_drawn_base_is_the_file_that_the_page_on_the_data_names():
+@pytest.mark.parametrize("name", ["vgg16_drawn.npz", "vgg16_drawn_ct.npz"])
+def test_a_drawn_base_is_the_file_that_the_page_on_the_data_names(name):
     page = (settings.ROOT / "data" / "README.md").read_text()
-    assert hashlib.sha256(model.DRAWN_BASE.read_bytes()).hexdigest() in page
-    assert f"{model.DRAWN_BASE.stat().st_size:,}" in page
+    base = settings.ROOT / "data" / name
+    assert hashlib.sha256(base.read_bytes()).hexdigest() in page
+    assert f"`{name}` | {base.stat().st_size:,} |" in page
 
 
-def test_the_drawn_base_is_small_enough_to_ship_and_fits():
-    assert model.DRAWN_BASE.stat().st_size <= 16e6
+@pytest.mark.parametrize("name", ["vgg16_drawn.npz", "vgg16_drawn_ct.npz"])
+def test_a_drawn_base_is_small_enough_to_ship_and_fits(monkeypatch, name):
+    monkeypatch.setattr(settings, "DRAWN_BASE", settings.ROOT / "data" / name)
+    assert settings.DRAWN_BASE.stat().st_size <= 16e6
     weights = model.base_weights("drawn")
     assert sum(array.size for array in weights) == 14_714_688
 
@@ -194,8 +201,8 @@ def small(monkeypatch, tmp_path):
 
     def train(folder="a", **changes):
         monkeypatch.setattr(settings, "MODELS", tmp_path / folder)
-        options = dict(epochs=3, batch=4, learning_rate=0.01) | changes
-        return model.train("dense", images, labels, (images[:4], labels[:4]), **options)
+        options = dict(epochs=3, batch=4, learning_rate=0.01, validation=(images[:4], labels[:4]))
+        return model.train("dense", images, labels, **options | changes)
 
     return train, tmp_path
 
@@ -222,6 +229,9 @@ def kill_in_epoch(monkeypatch, number):
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.fault(
+    "a training that ends in epoch {epoch}", "goes on to the same weights, bit by bit", "the epoch"
+)
 def test_a_killed_training_goes_on_to_the_same_weights_bit_by_bit(small, monkeypatch, epoch):
     train, folder = small
     whole, history = train("whole")
@@ -244,7 +254,145 @@ def test_a_trained_network_is_loaded_and_not_trained_again(small, monkeypatch):
     assert same_weights(first, again)
 
 
-@pytest.mark.parametrize("change", [{"epochs": 4}, {"learning_rate": 0.02}, {"batch": 5}])
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def damage_record(path):
+    path.with_suffix(".json").write_text("{")
+
+
+def lose_record(path):
+    path.with_suffix(".json").unlink()
+
+
+DAMAGES = [flip, cut, damage_record, lose_record]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("epochs", [[2], [1, 2]])
+@pytest.mark.fault(
+    "damaged checkpoints of epochs {epochs}, of two ({damage.__name__})",
+    "the one before is used, to the same weights",
+    "the epochs",
+)
+def test_a_damaged_checkpoint_is_not_used_but_the_one_before(
+    small, monkeypatch, capsys, damage, epochs
+):
+    train, folder = small
+    whole, history = train("whole")
+    with monkeypatch.context() as patch:
+        kill_in_epoch(patch, 2)
+        with pytest.raises(Killed):
+            train("killed")
+    for epoch in epochs:
+        (checkpoint,) = (folder / "killed").glob(f"unfinished-dense-*-000{epoch}.keras")
+        damage(checkpoint)
+    capsys.readouterr()
+    resumed, resumed_history = train("killed")
+    said = capsys.readouterr().out
+    assert said.count("is damaged") == (0 if damage is lose_record else len(epochs))
+    assert said.count("validation loss") == 1 + len(epochs), "epochs trained again, and the last"
+    assert same_weights(whole, resumed) and history == resumed_history
+
+
+@pytest.mark.parametrize("damage", [flip, cut], ids=lambda damage: damage.__name__)
+@pytest.mark.fault("a damaged trained network ({damage.__name__})", "is trained again", "itself")
+def test_a_damaged_network_is_trained_again(small, capsys, damage):
+    train, folder = small
+    first, _ = train()
+    damage(folder / "a" / "vgg16_dense.keras")
+    again, _ = train()
+    assert "vgg16_dense.keras is damaged" in capsys.readouterr().out
+    assert same_weights(first, again)
+
+
+@pytest.mark.fault("another network beside the record of the right one", "is not taken for it")
+def test_a_network_is_not_taken_for_another_by_its_name(small):
+    train, folder = small
+    first, _ = train()
+    train("b", learning_rate=0.02)
+    (folder / "b" / "vgg16_dense.keras").replace(folder / "a" / "vgg16_dense.keras")
+    again, _ = train()
+    assert same_weights(first, again)
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+@pytest.mark.fault(
+    "a disk full while a network is saved", "is said; the last good network stays", "the epoch"
+)
+def test_a_full_disk_keeps_the_last_good_network(small, monkeypatch, share):
+    train, folder = small
+    good, _ = train()
+    save = keras.Model.save
+
+    def fill(network, path):
+        save(network, path)
+        path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "save", fill)
+        with pytest.raises(files.DiskFull, match="The disk is full"):
+            train(learning_rate=0.02)
+    kill_in_epoch(monkeypatch, 0)
+    again, _ = train()
+    assert same_weights(good, again)
+
+
+@pytest.mark.fault("pictures that changed", "trains anew")
+def test_other_pictures_train_anew(small, monkeypatch):
+    train, _ = small
+    train()
+    kill_in_epoch(monkeypatch, 0)
+    with pytest.raises(Killed):
+        train(validation=(np.ones((4, 4, 4, 3), "uint8"), np.zeros(4, "int32")))
+
+
+@pytest.mark.fault("a network from a stranger, with code in a Lambda layer", "is refused, not run")
+def test_a_network_that_holds_code_is_refused(small, monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "MODELS", tmp_path)
+    image = keras.Input((4, 4, 3))
+    trap = keras.layers.Lambda(lambda x: __import__("os").mkdir("trapped") or x)
+    monkeypatch.chdir(tmp_path)
+    keras.Model([image], trap(image)).save(tmp_path / "vgg16_dense.keras")
+    (tmp_path / "trapped").rmdir()  # building it has run it here
+    with pytest.raises(ValueError, match="holds code, and none is run.*02_fine_tune_vgg16"):
+        model.load("dense")
+    assert not (tmp_path / "trapped").exists()
+
+
+@pytest.mark.parametrize("damage", [flip, cut], ids=lambda damage: damage.__name__)
+@pytest.mark.fault(
+    "a damaged network in a later notebook ({damage.__name__})", "names the notebook to run"
+)
+def test_a_damaged_network_cannot_be_loaded(small, damage):
+    train, folder = small
+    train()
+    damage(folder / "a" / "vgg16_dense.keras")
+    with pytest.raises(ValueError, match="vgg16_dense.keras cannot be used: it is damaged"):
+        model.load("dense")
+
+
+def test_safe_mode_stays_on():
+    sources = [path.read_text() for path in (settings.ROOT / "utils").glob("*.py")]
+    assert not any(
+        word in source
+        for source in sources
+        for word in ("safe_mode", "unsafe_deserialization", "allow_pickle", "import pickle")
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"epochs": 4}, {"learning_rate": 0.02}, {"batch": 5}, {"seed": 1}]
+)
+@pytest.mark.fault("another setting: {change}", "trains anew")
 def test_a_setting_that_matters_trains_anew(small, monkeypatch, change):
     train, _ = small
     train()
@@ -253,6 +401,7 @@ def test_a_setting_that_matters_trains_anew(small, monkeypatch, change):
         train(**change)
 
 
+@pytest.mark.fault("another base in a file of the same name", "trains anew")
 def test_another_base_under_the_same_name_trains_anew(small, monkeypatch, tmp_path):
     train, _ = small
     base = tmp_path / "base.weights.h5"
@@ -295,6 +444,7 @@ def test_a_killed_training_of_another_seed_goes_on_to_the_same_weights(small, mo
     assert same_weights(whole, resumed)
 
 
+@pytest.mark.fault("a trained network whose file is gone", "is trained again", "the training")
 def test_a_network_whose_file_is_gone_is_trained_again(small):
     train, folder = small
     first, _ = train()
@@ -325,6 +475,7 @@ def test_the_history_tells_means_over_all_batches_and_not_the_last(small, monkey
     assert history[0]["loss"] == pytest.approx((4 * 4 + 4 * 4 + 2 * 1) / 10)
 
 
+@pytest.mark.fault("a loss that is no number", "stops, with what to try", "the epoch")
 def test_a_loss_that_is_no_number_stops_with_what_to_try(small):
     train, _ = small
     with pytest.raises(FloatingPointError, match="smaller learning_rate"):

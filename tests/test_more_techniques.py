@@ -89,6 +89,7 @@ def test_the_batch_bounds_memory_and_changes_no_map(method, dense_network, image
 
 
 @every_method
+@pytest.mark.fault("a class or pictures that do not fit, any other technique", "are refused")
 def test_classes_and_pictures_that_do_not_fit_are_refused(method, dense_network, images):
     with pytest.raises(ValueError, match="class"):
         explain(method, dense_network, images, 2)

@@ -142,6 +142,7 @@ def two_outputs():
 @pytest.mark.parametrize(
     "build", [Subclassed, two_outputs, lambda: keras.Sequential([layers.Dense(2)])]
 )
+@pytest.mark.fault("a network without one graph of layers", "is refused with how to build one")
 def test_a_network_without_one_graph_is_refused_with_how_to_build_one(build):
     with pytest.raises(ValueError, match="no graph of layers .* Build it with keras.Model"):
         attention.saliency_map(build(), pictures(), 0)

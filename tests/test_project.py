@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+import requests
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -114,6 +116,7 @@ def test_settings_come_from_the_environment(environment, expected):
     assert settings_with(**environment).stdout.strip() == expected
 
 
+@pytest.mark.fault("a setting that is not known", "the known ones are named")
 def test_an_unknown_setting_names_the_known_ones():
     error = settings_with(DATASET="cats").stderr.splitlines()[-1]
     assert (
@@ -131,12 +134,16 @@ def test_utils_start_without_a_word():
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
+def environment():
+    """The variables of this process without those of a make that it may be run by."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+
+
 def make(folder, *arguments):
     """Run make in a folder that holds only this project's Makefile and a list of packages."""
     (folder / "Makefile").write_text((ROOT / "Makefile").read_text())
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
     command = ["make", "--no-print-directory", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
 
 
 def test_make_alone_prints_help(tmp_path):
@@ -145,6 +152,7 @@ def test_make_alone_prints_help(tmp_path):
     assert "make figures" in run.stdout
 
 
+@pytest.mark.fault("no Python that fits", "says which would")
 def test_without_a_python_that_fits_make_says_which_would(tmp_path):
     (tmp_path / "requirements.txt").write_text("")
     run = make(tmp_path, "figures", "CANDIDATES=false no-such-python")
@@ -152,6 +160,9 @@ def test_without_a_python_that_fits_make_says_which_would(tmp_path):
     assert "No Python 3.11, 3.12 or 3.13 with its venv module was found" in run.stdout
 
 
+@pytest.mark.fault(
+    "packages that cannot be installed", "one sentence, and the next make tries again"
+)
 def test_packages_that_cannot_be_installed_are_one_sentence_and_tried_again(tmp_path):
     (tmp_path / "requirements.txt").write_text("./no-such-package.whl")
     for _ in range(2):
@@ -162,14 +173,15 @@ def test_packages_that_cannot_be_installed_are_one_sentence_and_tried_again(tmp_
     assert not (tmp_path / ".venv" / "ready").exists()
 
 
-FAKE_JUPYTER = """#!/bin/sh
-# Stands in for nbconvert: "runs" a notebook by copying it, or fails where it says so.
-grep -q broken "$5" && { echo "ValueError: the cause"; exit 1; }
-cp "$5" "$7/"
-"""
-FAKE_PYTHON = """#!/bin/sh
-# Stands in for `python -m utils.site`.
-echo "site" && mkdir -p results/$DATASET/site && touch results/$DATASET/site/index.html
+FAKE_PYTHON = f"""#!/bin/sh
+# "Runs" a notebook by copying it, or fails where it says so; locks in earnest; makes no site.
+case "$2" in
+utils.alone) shift 2; exec {sys.executable} {ROOT}/utils/alone.py "$@" ;;
+utils.site) echo site; cd results/$DATASET; mkdir -p site; exec touch site/index.html ;;
+esac
+grep -q waits "$3" && {{ echo waiting; read line < go; }}
+grep -q broken "$3" && {{ echo "ValueError: the cause"; exit 1; }}
+mkdir -p $(dirname "$4") && cp "$3" "$4"
 """
 
 
@@ -181,11 +193,13 @@ def workplace(tmp_path):
     for path in [*NOTEBOOKS, *(ROOT / "utils").glob("*.py")]:
         (tmp_path / path.relative_to(ROOT)).write_text("content")
     (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "README.md").write_text("content")
     (tmp_path / ".venv" / "ready").write_text("")
-    for name, script in (("jupyter", FAKE_JUPYTER), ("python", FAKE_PYTHON)):
-        program = tmp_path / ".venv" / "bin" / name
-        program.write_text(script)
-        program.chmod(0o755)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.write_text(FAKE_PYTHON)
+    python.chmod(0o755)
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
 
     def figures(*arguments):
         run = make(tmp_path, "figures", *DEFAULTS, *arguments)
@@ -234,6 +248,7 @@ def test_a_change_runs_what_depends_on_it_and_no_more(workplace, changed, expect
     assert figures()[1] == expected
 
 
+@pytest.mark.fault("another setting, all files unchanged", "runs all again")
 def test_another_setting_is_another_run(workplace):
     figures, _ = workplace
     figures()
@@ -241,6 +256,56 @@ def test_another_setting_is_another_run(workplace):
     assert figures("LANGUAGE=pt")[1] == []
 
 
+@pytest.mark.fault("make figures twice at once", "no notebook runs twice; the second waits")
+def test_a_second_make_waits_for_the_first_and_then_has_nothing_to_do(workplace):
+    _, folder = workplace
+    os.mkfifo(folder / "go")
+    (folder / "notebooks" / "04_smoothgrad.ipynb").write_text("waits")
+    command = ["make", "--no-print-directory", "figures", *DEFAULTS]
+    options = dict(cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, **options) as first:
+        while "waiting" not in first.stdout.readline():
+            pass
+        with subprocess.Popen(command, **options) as second:
+            assert "drawn-pets is being made by another run" in second.stdout.readline()
+            (folder / "go").write_text("on\n")
+            assert "Nothing to do" in second.stdout.read()
+        assert first.wait() == second.returncode == 0
+        assert first.stdout.read().count("Running") == 6, "the rest, after the four before"
+
+
+@pytest.mark.slow
+@pytest.mark.fault(
+    "a stranger at JupyterLab's door", "is refused without the token, on this machine"
+)
+def test_the_lab_listens_to_this_machine_only_and_wants_its_token(tmp_path):
+    said = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True).stdout
+    (line,) = (line for line in said.splitlines() if "jupyter lab" in line)
+    command = f"exec {line.replace(' notebooks', '')} --no-browser --ServerApp.port=0 {tmp_path}"
+    with subprocess.Popen(command, shell=True, cwd=ROOT, stderr=-1, text=True) as lab:
+        try:
+            text = iter(lab.stderr.readline, "")
+            url, token = next(filter(None, map(LAB_URL.search, text))).groups()
+            assert requests.get(f"{url}api/contents?token={token}").status_code == 200
+            assert requests.get(f"{url}api/contents").status_code == 403
+            (door,) = {
+                c.laddr.ip
+                for c in psutil.Process(lab.pid).net_connections()
+                if c.status == "LISTEN" and f":{c.laddr.port}/" in url
+            }
+            assert door == "127.0.0.1"
+        finally:
+            lab.terminate()
+
+
+LAB_URL = re.compile(r"(http://127\.0\.0\.1:[0-9]+/).*token=([0-9a-f]{32,})")
+
+
+@pytest.mark.fault(
+    "a notebook that fails within make",
+    "make fails, earlier results stay, and it goes on there once mended",
+    "the notebook",
+)
 def test_a_failing_notebook_is_named_and_what_was_made_before_stays(workplace):
     figures, folder = workplace
     figures()
@@ -250,7 +315,6 @@ def test_a_failing_notebook_is_named_and_what_was_made_before_stays(workplace):
     assert run.returncode != 0
     assert ran == ["04"]
     assert "ValueError: the cause" in run.stdout
-    assert "notebooks/04_smoothgrad.ipynb stopped at the cell above" in run.stdout
     executed = folder / "results" / "drawn-pets" / "notebooks" / "04_smoothgrad.ipynb"
     assert executed.read_text() == "content"
     (folder / "notebooks" / "04_smoothgrad.ipynb").write_text("mended")

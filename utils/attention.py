@@ -264,6 +264,8 @@ def _checked(model, images, class_index):
         raise ValueError(f"{given.size} classes for {len(images)} pictures: give one, or one each.")
     if given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= classes:
         raise ValueError(f"class_index takes whole numbers from 0 to {classes - 1}, not {given}.")
+    for i in np.flatnonzero(~np.isfinite(images).all((1, 2, 3)))[:1]:
+        raise ValueError(f"Picture {i} holds nan or infinite values: mend it or leave it out.")
     return images, np.broadcast_to(given, len(images)).astype("int32")
 
 

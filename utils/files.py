@@ -1,13 +1,14 @@
 """Files are written whole or not at all; what a notebook hands to a later one."""
 
+import errno
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
-from contextlib import contextmanager
+import zlib
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,11 @@ import pandas as pd
 
 from utils import settings
 from utils.progress import progress
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 WRITTEN_BY = {  # the notebook that writes a technique's maps, a network or a table
     "saliency": "03_saliency_maps",
@@ -31,22 +37,79 @@ WRITTEN_BY = {  # the notebook that writes a technique's maps, a network or a ta
 }
 
 
+class DiskFull(OSError):
+    """A file could not be written for want of room; the text says where and what to do."""
+
+
 @contextmanager
 def whole(path):
     """Yield a path beside `path` to write to, and move it into place when all went well.
 
-    Killed at any moment, either the old file or the new one is there.
+    Killed at any moment, either the old file or the new one is there. Who writes the same file at
+    the same time waits its turn, so inside, `path` may be read to write it anew. What a killed run
+    left behind is written over. Raises DiskFull.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    os.chmod(name, 0o644)  # mkstemp's 0600 would follow the file into place
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    with _alone_with(part):
+        try:
+            with disk_full(path.parent):
+                yield part
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        os.replace(part, path)
+
+
+@contextmanager
+def _alone_with(part):
+    """Make an empty file that no other process writes; the lock ends with the process."""
+    if fcntl is None:  # Windows
+        part.write_bytes(b"")
+        yield
+        return
+    while True:
+        file = part.open("ab")
+        with suppress(OSError):  # some network drives know no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if _is_at(file, part):  # else whoever held it has moved it into place meanwhile
+            break
+        file.close()
+    with file:
+        file.truncate(0)
+        yield
+
+
+def _is_at(file, path):
+    """Whether a path still leads to an open file."""
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+
+
+@contextmanager
+def disk_full(folder):
+    """Turn a full disk into a DiskFull. Not all writers tell it by its number: NumPy does not."""
     try:
-        yield Path(name)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if isinstance(error, DiskFull) or not (full or _no_room(folder)):
+            raise
+        raise DiskFull(
+            f"The disk is full: {shown(folder)} could not be written. Make room, then run this "
+            "again; nothing half-done counts as done."
+        ) from None
+
+
+def _no_room(folder):
+    return Path(folder).exists() and shutil.disk_usage(folder).free < 2**20
+
+
+def shown(path):
+    """A path as it may be printed: relative to the project, or the bare name outside of it."""
+    path = Path(path)
+    inside = path.is_relative_to(settings.ROOT)
+    return path.relative_to(settings.ROOT).as_posix() if inside else path.name
 
 
 def read(path, notebook):
@@ -54,11 +117,11 @@ def read(path, notebook):
 
     Where make has set up no environment (Colab, Kaggle), that notebook is run instead.
     """
-    if not Path(path).exists() and not (settings.ROOT / ".venv").exists():
+    unmade = (settings.ROOT / "Makefile").exists() and not (settings.ROOT / ".venv").exists()
+    if unmade and not Path(path).exists():
         _run(notebook)
     if not Path(path).exists():
-        missing = Path(path).relative_to(settings.ROOT)
-        raise FileNotFoundError(f"{missing} is missing: run notebooks/{notebook}.ipynb first.")
+        raise FileNotFoundError(f"{shown(path)} is missing: run notebooks/{notebook}.ipynb first.")
     return path
 
 
@@ -72,8 +135,8 @@ def _run(notebook):
 
 def save_table(name, frame):
     """Write the pandas table `frame` to tables/<name>.csv."""
-    with whole(settings.TABLES / f"{name}.csv") as path:
-        frame.to_csv(path, index=False, na_rep="nan")
+    with whole(settings.TABLES / f"{name}.csv") as part:
+        frame.to_csv(part, index=False, na_rep="nan")
 
 
 def load_table(name):
@@ -89,10 +152,12 @@ def _read_table(path):
 def save_rows(name, frame, key):
     """Put rows into tables/<name>.csv, in place of those with the same value in column `key`."""
     path = settings.TABLES / f"{name}.csv"
-    if path.exists():
-        old = _read_table(path)
-        frame = pd.concat([old[~old[key].isin(frame[key])], frame]).sort_values(key, kind="stable")
-    save_table(name, frame)
+    with whole(path) as part:  # read inside, so that no row of another notebook's is lost
+        if path.exists():
+            old = _read_table(path)
+            frame = pd.concat([old[~old[key].isin(frame[key])], frame])
+            frame = frame.sort_values(key, kind="stable")
+        frame.to_csv(part, index=False, na_rep="nan")
 
 
 def stream_maps(technique, explain, rows, *, part=16, **recipe):
@@ -145,9 +210,19 @@ def _write_maps(technique, parts, rows):
 
 
 def load_maps(technique):
-    """A dict with raw `maps` (N, h, w), and `image`, `label`, `class_index`, `logit`, each (N,)."""
-    with np.load(read(settings.MAPS / f"{technique}.npz", WRITTEN_BY[technique])) as archive:
-        return dict(archive)
+    """A dict with raw `maps` (N, h, w), and `image`, `label`, `class_index`, `logit`, each (N,).
+
+    Raises ValueError for a damaged file, and for one with pickled objects: none is loaded.
+    """
+    path, notebook = settings.MAPS / f"{technique}.npz", WRITTEN_BY[technique]
+    try:
+        with read(path, notebook).open("rb") as file, np.load(file) as archive:
+            return dict(archive)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise ValueError(
+            f"{shown(path)} is damaged, or holds more than numbers and names: remove it and run "
+            f"notebooks/{notebook}.ipynb."
+        ) from None
 
 
 def maps_of(technique, rows):

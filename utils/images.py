@@ -5,7 +5,9 @@ it is, never its name. What cannot become such an array is a `BadImage`, whose t
 """
 
 import io
+import re
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from utils.files import whole
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 60_000_000  # more than any camera's picture here; 180 MB once decoded
 MAX_BYTES = 100_000_000
+MARKER = re.compile(rb"\xff+[\x01-\xfe]")  # in a JPEG
+FILLER = b"\x55" * 64
 WHITE = (255, 255, 255, 255)
 TURNS = {  # EXIF orientation: what turns the picture upright
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -79,7 +83,10 @@ def _decoded(path, decode):
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise BadImage(f"It would be {image.width} x {image.height} pixels: too large.")
-            return decode(image)
+            decoded = decode(image)
+            if image.format == "JPEG" and _breaks_off(content, decode, decoded):
+                raise BadImage("It breaks off: its data end before the picture does.")
+            return decoded
     except BadImage:
         raise
     except Image.UnidentifiedImageError:
@@ -104,6 +111,54 @@ def _content(path):
     if not content:
         raise BadImage("The file is empty.")
     return content
+
+
+def _breaks_off(content, decode, decoded):
+    """Whether a JPEG lacks data, where libjpeg says nothing and fills up with grey.
+
+    More data behind what is complete are skipped; where something lacks, they change the picture.
+    """
+    segments = list(_segments(content))
+    more, at = [], 0
+    for _, _, ends in segments:
+        for end in ends:
+            more, at = [*more, content[at:end], FILLER], end
+    with Image.open(io.BytesIO(b"".join([*more, content[at:]])), formats=["JPEG"]) as image:
+        return _lacks_scans(segments) or not np.array_equal(decode(image), decoded)
+
+
+def _segments(content):
+    """Yield (kind, body, ends) of each segment of a JPEG: ITU T.81, annex B.
+
+    ends: where each stretch of the data behind it ends, at a restart or at the next segment; none
+    for an arithmetic code, whose end may be left out.
+    """
+    at, coded = 2, True
+    while marker := MARKER.search(content, at):
+        kind, body = content[marker.end() - 1], marker.end() + 2
+        if kind == 0xD9:
+            return
+        at = marker.end() + int.from_bytes(content[marker.end() : body])
+        coded &= not 0xC9 <= kind <= 0xCB
+        ends = []
+        while kind == 0xDA and (end := MARKER.search(content, at)):
+            ends, at = [*ends, end.start()], end.end()
+            if not 0xD0 <= content[at - 1] <= 0xD7:  # no restart: the next segment
+                at = end.start()
+                break
+        yield kind, content[body:at], ends if coded else []
+
+
+def _lacks_scans(segments):
+    """Whether a progressive JPEG ends before all bits of its 64 coefficients are there."""
+    wanted, sent = set(), set()
+    for kind, body, _ in segments:
+        if kind == 0xC2:
+            wanted |= set(product(body[6::3][: body[5]], range(64)))
+        if kind == 0xDA and wanted:
+            parts, (first, last, bits) = body[1:][: 2 * body[0] : 2], body[1 + 2 * body[0] :][:3]
+            sent |= set() if bits & 15 else set(product(parts, range(first, last + 1)))
+    return not wanted <= sent
 
 
 def _sentence(error):

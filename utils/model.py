@@ -2,19 +2,20 @@
 
 import hashlib
 import json
+import zipfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from utils import settings
-from utils.files import WRITTEN_BY, read, whole
+from utils.files import WRITTEN_BY, read, shown, whole
 from utils.networks import flat
 from utils.progress import progress
 from utils.runtime import keras, policy, set_seed, shares, strategy, tf
 
 HEADS = ("dense", "gap")
-DRAWN_BASE = settings.ROOT / "data" / "vgg16_drawn.npz"
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # red, green, blue; what VGG-16's authors subtract
 
 _NO_IMAGENET = """\
@@ -52,7 +53,7 @@ def build(head, weights=settings.VGG16_WEIGHTS):
 def base_weights(source):
     """The kernels and biases of VGG-16's thirteen convolutions, for RGB input, as a list."""
     if str(source) == "drawn":
-        return unpack_weights(DRAWN_BASE)
+        return unpack_weights(settings.DRAWN_BASE)
     try:
         base = keras.applications.VGG16(include_top=False, weights=source)
     except Exception as error:
@@ -137,14 +138,25 @@ def _where_positive(y, gradient):
 
 
 def load(name):
-    """The trained network of that name ("dense", "gap"), in float32, as its notebook wrote it."""
+    """The trained network of that name ("dense", "gap"), in float32, as its notebook wrote it.
+
+    Raises ValueError for a damaged file, and for one that holds code: none is run.
+    """
     name = f"vgg16_{name}"
-    return _loaded(read(settings.MODELS / f"{name}.keras", WRITTEN_BY[name]))
+    path, notebook = settings.MODELS / f"{name}.keras", WRITTEN_BY[name]
+    try:
+        return _loaded(read(path, notebook))
+    except (ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:  # OSError is the disk's
+        code = "Lambda" in str(error)
+        reason = "it holds code, and none is run" if code else "it is damaged, or not of this Keras"
+        raise ValueError(
+            f"{shown(path)} cannot be used: {reason}. Remove it and run notebooks/{notebook}.ipynb."
+        ) from None
 
 
 def _loaded(path):
     with strategy().scope():
-        return keras.models.load_model(path, compile=False)
+        return keras.models.load_model(path, compile=False)  # in Keras' safe mode
 
 
 def randomised(model, seed=settings.SEED + 1000):
@@ -202,7 +214,7 @@ def predictions(model, images, rows, classes):
     asked = rows["label"].map(classes.index).to_numpy()
     class_index = np.where(rows["split"] == "both", asked, predicted).astype("int32")
     each = np.arange(len(rows))
-    return rows[["image", "label", "split", "animal_mask", "head_mask"]].assign(
+    return rows.filter(regex="^(image|label|split|.*_mask)$").assign(
         predicted=np.array(classes)[predicted],
         probability=probabilities(scores)[each, predicted],
         class_index=class_index,
@@ -273,7 +285,7 @@ def _fingerprint(recipe, *arrays):
 
 def _bytes_of(weights):
     """The content of the file with the weights; nothing for ImageNet, which never changes."""
-    path = DRAWN_BASE if weights == "drawn" else Path(weights)
+    path = settings.DRAWN_BASE if weights == "drawn" else Path(weights)
     return np.fromfile(path, "uint8") if path.is_file() else np.empty(0, "uint8")
 
 
@@ -289,12 +301,25 @@ def _start(head, recipe):
     return model, []
 
 
-def _resume(checkpoint, steps):
-    """The network and the history as they were after the last whole epoch of `steps` steps."""
-    with strategy().scope():
-        model = keras.models.load_model(checkpoint)
-    epochs = int(model.optimizer.iterations.numpy()) // steps
-    return model, json.loads(checkpoint.with_suffix(".json").read_text())[:epochs]
+def _resume(name, known):
+    """The network and the history of the last epoch that is on the disk undamaged, or None."""
+    for checkpoint in sorted(_checkpoints(name, known), reverse=True):
+        if record := _record(checkpoint):
+            with strategy().scope():
+                return keras.models.load_model(checkpoint), record["history"]
+    return None
+
+
+def _checkpoints(name, known="*"):
+    """The files with the state of a training after an epoch each."""
+    return settings.MODELS.glob(f"unfinished-{name}-{known}-*.keras")
+
+
+def _keep_two(name, known):
+    """Remove all checkpoints but the last two: should the last be damaged, there is the other."""
+    for old in sorted(_checkpoints(name, known))[:-2]:
+        old.with_suffix(".json").unlink(missing_ok=True)
+        old.unlink(missing_ok=True)
 
 
 def _one_epoch(model, epoch, training, validation, batch, seed):
@@ -335,41 +360,54 @@ def train(
     images (N, 150, 150, 3) uint8, labels (N,) int, validation a pair of the same. name: of the file
     vgg16_<name>.keras, the head's unless given. seed: of first weights, order and dropout. Returns
     the network in float32 and the history, a list of one dict per epoch. Each epoch ends in a
-    checkpoint; a training that was stopped goes on there and ends in the same weights. Trained
-    networks and checkpoints are known by a fingerprint of settings and data, and never mistaken
-    for another's. Raises FloatingPointError when the loss is not a number.
+    checkpoint; a training that was stopped goes on there, or at the one before if that is damaged,
+    and ends in the same weights. Trained networks and checkpoints are known by a fingerprint of
+    settings and data, and never mistaken for another's. Raises FloatingPointError when the loss is
+    not a number.
     """
     name = name or head
     set_seed(seed)
     recipe = dict(head=head, weights=str(settings.VGG16_WEIGHTS), policy=policy())
     recipe |= dict(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed)
     known = _fingerprint(recipe, _bytes_of(settings.VGG16_WEIGHTS), images, labels, *validation)
-    trained, record = (settings.MODELS / f"vgg16_{name}{end}" for end in (".keras", ".json"))
-    if trained.exists() and record.exists():
-        old = json.loads(record.read_text())
-        if old["fingerprint"] == known:
-            return _loaded(trained), old["history"]
+    trained = settings.MODELS / f"vgg16_{name}.keras"
+    if (record := _record(trained)) and record["fingerprint"] == known:
+        return _loaded(trained), record["history"]
 
-    checkpoint = settings.MODELS / f"unfinished-{name}-{known}.keras"
-    steps = -(-len(images) // batch)
-    model, history = _resume(checkpoint, steps) if checkpoint.exists() else _start(head, recipe)
+    model, history = _resume(name, known) or _start(head, recipe)
     for epoch in range(len(history), epochs):
         history.append(_one_epoch(model, epoch, (images, labels), validation, batch, seed))
-        _save_json(checkpoint.with_suffix(".json"), history)  # first: `_resume` cuts it to length
-        _save_model(checkpoint, model)
+        checkpoint = settings.MODELS / f"unfinished-{name}-{known}-{epoch + 1:04}.keras"
+        _save(checkpoint, model, dict(history=history))
+        _keep_two(name, known)
     model = in_policy(model, "float32")
-    _save_model(trained, model)
-    _save_json(record, recipe | dict(fingerprint=known, history=history))
-    for unfinished in settings.MODELS.glob(f"unfinished-{name}-*"):
-        unfinished.unlink()
+    _save(trained, model, recipe | dict(fingerprint=known, history=history))
+    for unfinished in settings.MODELS.glob(f"*unfinished-{name}-*"):  # and what a kill left hidden
+        unfinished.unlink(missing_ok=True)
     return model, history
 
 
-def _save_model(path, model):
+def _save(path, model, record):
+    """Write a network, and beside it, as .json, what it is and the checksum of its file."""
     with whole(path) as part:
         model.save(part)
+        with whole(path.with_suffix(".json")) as beside:
+            beside.write_text(json.dumps(record | dict(sha256=_checksum(part)), indent=1))
 
 
-def _save_json(path, content):
-    with whole(path) as part:
-        part.write_text(json.dumps(content, indent=1))
+def _record(path):
+    """What is written beside a network; None if there is none, or it tells of another file."""
+    record = path.with_suffix(".json")
+    if not (path.exists() and record.exists()):
+        return None
+    with suppress(ValueError):  # no JSON
+        content = json.loads(record.read_text())
+        if content.get("sha256") == _checksum(path):
+            return content
+    print(f"{shown(path)} is damaged, or not the network that its .json tells of: it is not used.")
+    return None
+
+
+def _checksum(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

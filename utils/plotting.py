@@ -61,6 +61,7 @@ WORDS = {
         "reliability": "correlation of two maps",
         "measured": "measured",
         "predicted": "foretold by single samples",
+        "non-COVID": "non-COVID",
     },
     "pt": {
         "original": "Imagem original",
@@ -103,6 +104,7 @@ WORDS = {
         "reliability": "correlação de dois mapas",
         "measured": "medida",
         "predicted": "prevista por amostras únicas",
+        "non-COVID": "não COVID",
     },
 }
 
@@ -281,10 +283,11 @@ def figure_1(images, maps):
     return fig
 
 
-def comparison(images, maps, rows):
+def comparison(images, maps, rows, outlines=None):
     """A row for each picture, a column for each technique, one legend.
 
-    `maps` is a dict from technique to raw maps, `rows` the pictures' predictions.
+    `maps` is a dict from technique to raw maps, `rows` the pictures' predictions, `outlines` masks
+    (N, H, W) of what is to be outlined in every panel.
     """
     fig, axes = grid(len(images), 1 + len(maps), side=1.8)
     for ax, technique in zip(axes[0], ["original", *maps], strict=True):
@@ -295,6 +298,8 @@ def comparison(images, maps, rows):
                      transform=line[0].transAxes, ha="right", va="center")  # fmt: skip
         for ax, technique in zip(line[1:], maps, strict=True):
             draw_map(ax, maps[technique][i], image)
+        for ax in line if outlines is not None and outlines[i].any() else ():
+            ax.contour(outlines[i], [0.5], colors="cyan", linewidths=0.7)
     heat = plt.cm.ScalarMappable(plt.Normalize(0, 1), COLOURS)
     bar = fig.colorbar(heat, ax=axes, orientation="horizontal", shrink=0.3, aspect=40, pad=0.02)
     bar.set_ticks([0, 1], labels=[word("low"), word("high")])

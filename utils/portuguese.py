@@ -16,6 +16,8 @@ LINES = {  # a line of a figure, as a pattern, and its translation
     "head": "cabeça",
     "animal": "animal",
     "difference": "diferença",
+    "lung": "pulmão",
+    "opacity": "opacidade",
     # 03, 04, 05
     r"k = (\d+) \(red\)": r"k = \1 (vermelho)",
     r"k = (\d+) \(green\)": r"k = \1 (verde)",
@@ -67,6 +69,15 @@ LINES = {  # a line of a figure, as a pattern, and its translation
     "(.*), animal": r"\1, animal",
     "(.*), head": r"\1, cabeça",
     "energy in the region": "energia na região",
+    # 10
+    "as it is": "como é",
+    "lungs black": "pulmões pretos",
+    "box of lungs black": "caixa dos pulmões preta",
+    "only lungs": "só os pulmões",
+    "no borders": "sem as bordas",
+    "no corners": "sem os cantos",
+    "accuracy of a classifier trained on such slices": "acurácia de um classificador treinado em "
+    "tais cortes",
     # A1
     "picture": "imagem",
     "network": "rede",
