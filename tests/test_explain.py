@@ -6,7 +6,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.conftest import SIDE
-from utils import datasets, drawn_ct, explain, files, images, model, settings
+from utils import datasets, drawn_ct, explain, images, model, settings
 from utils.runtime import keras
 
 
@@ -177,10 +177,3 @@ def test_a_slice_of_a_chest_is_warned_of_and_what_was_learned_is_not(calibrated)
     distance, again = explain.familiarity(network, record, noise[0])
     assert (distance <= limit, again) == (True, limit)
     assert explain.warning({"distance": distance, "limit": limit}) == ""
-
-
-def test_a_missing_file_elsewhere_runs_the_notebook_that_writes_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(settings, "ROOT", tmp_path)
-    monkeypatch.setattr(settings, "RESULTS_DIR", tmp_path / "results" / "set")
-    (tmp_path / "Makefile").write_text("results/set/notebooks/02_b.ipynb:\n\t@touch found\n")
-    assert files.read(tmp_path / "found", "02_b").exists()

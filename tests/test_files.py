@@ -259,3 +259,29 @@ def test_progress_within_progress_is_silent(capsys, monkeypatch):
     for _ in progress([1, 2], "parts"):
         assert list(progress([1, 2, 3], "batches")) == [1, 2, 3]
     assert capsys.readouterr().out == "parts: 1 of 2, 0.05 a second, 20 s left\n"
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A place without an environment of make's, where one notebook writes the file `found`."""
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    monkeypatch.setattr(settings, "RESULTS_DIR", tmp_path / "results" / "set")
+    recipe = "results/set/notebooks/02_b.ipynb:\n\t@test $$MAKING = 1 && touch found\n"
+    (tmp_path / "Makefile").write_text(recipe)
+    return tmp_path / "found"
+
+
+def test_a_missing_file_elsewhere_runs_the_notebook_that_writes_it(elsewhere):
+    assert files.read(elsewhere, "02_b").exists()
+
+
+def test_a_notebook_that_make_runs_does_not_ask_make_for_its_own_files(elsewhere, monkeypatch):
+    monkeypatch.setenv("MAKING", "1")
+    with pytest.raises(FileNotFoundError, match="run notebooks/02_b.ipynb first"):
+        files.read(elsewhere, "02_b")
+
+
+def test_where_make_has_set_up_its_environment_nothing_is_run(elsewhere):
+    (elsewhere.parent / ".venv").mkdir()
+    with pytest.raises(FileNotFoundError, match="run notebooks/02_b.ipynb first"):
+        files.read(elsewhere, "02_b")

@@ -481,7 +481,7 @@ def _share(dataset, split, count):
 def _built(planned):
     """The table of an earlier call, if it holds for these pictures and this split; else None."""
     try:
-        table, bad = load_table(), _read_csv(settings.DATA_DIR / "unreadable.csv")
+        table, bad = (_read_csv(settings.DATA_DIR / f"{n}.csv") for n in ("images", "unreadable"))
         rows = len(_images())
     except (OSError, ValueError):
         return None

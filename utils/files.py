@@ -117,8 +117,8 @@ def read(path, notebook):
 
     Where make has set up no environment (Colab, Kaggle), that notebook is run instead.
     """
-    unmade = (settings.ROOT / "Makefile").exists() and not (settings.ROOT / ".venv").exists()
-    if unmade and not Path(path).exists():
+    elsewhere = (settings.ROOT / "Makefile").exists() and not (settings.ROOT / ".venv").exists()
+    if elsewhere and not Path(path).exists() and not settings.environ("MAKING"):
         _run(notebook)
     if not Path(path).exists():
         raise FileNotFoundError(f"{shown(path)} is missing: run notebooks/{notebook}.ipynb first.")
@@ -126,11 +126,14 @@ def read(path, notebook):
 
 
 def _run(notebook):
-    """Run a notebook after those that it builds on, with the Python that runs this."""
+    """Run a notebook after those that it builds on, with the Python that runs this.
+
+    MAKING keeps a notebook that make runs from asking make for what it is about to write itself.
+    """
     target = (settings.RESULTS_DIR / "notebooks" / f"{notebook}.ipynb").relative_to(settings.ROOT)
     print(f"Running notebooks/{notebook}.ipynb first, since what it writes is missing ...")
-    make = ["make", "-s", "-o", ".venv/ready", f"BIN={Path(sys.executable).parent}", str(target)]
-    subprocess.run(make, cwd=settings.ROOT, check=True)
+    make = ["make", "-s", "-o", ".venv/ready", "MAKING=1", f"BIN={Path(sys.executable).parent}"]
+    subprocess.run([*make, str(target)], cwd=settings.ROOT, check=True)
 
 
 def save_table(name, frame):
