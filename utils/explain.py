@@ -234,8 +234,8 @@ def warning(shown):
         return ""
     return (
         "This picture is unlike those that the network learned from: distance "
-        f"{shown['distance']:.2f}, while {USUAL:.0%} of the validation pictures stay within "
-        f"{shown['limit']:.2f}. Its answer and its maps may mean nothing."
+        f"{shown['distance']:.2g}, while {USUAL:.0%} of the validation pictures stay within "
+        f"{shown['limit']:.2g}. Its answer and its maps may mean nothing."
     )
 
 
