@@ -98,11 +98,8 @@ def undisturbed(tmp_path_factory):
     return network.get_weights(), history
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [MOMENTS[0], *(pytest.param(moment, marks=pytest.mark.slow) for moment in MOMENTS[1:])],
-    ids=lambda moment: moment.__name__,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
 @pytest.mark.fault(
     "SIGKILL of a training with dropout, {moment.__name__}",
     "goes on to the same weights, bit by bit; nothing is left behind",
