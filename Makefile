@@ -1,42 +1,53 @@
 # The whole run in two commands: `make figures` and `make test`. `make` alone prints help.
 
 DATASET ?= drawn-pets
-export DATASET SMOKE VGG16_WEIGHTS PRECISION LANGUAGE
+export DATASET SMOKE VGG16_WEIGHTS PRECISION LANGUAGE IMAGE MODEL CLASS CROP
 export PYTHONDONTWRITEBYTECODE = 1
 
 BIN := .venv/bin
 READY := .venv/ready
 RESULTS := results/$(DATASET)$(if $(filter 1,$(SMOKE)),-smoke)
 RUN := $(RESULTS)/notebooks
-run_of = $(patsubst notebooks/%,$(RUN)/%,$(wildcard notebooks/$(1)))
-NOTEBOOKS := $(call run_of,0[1-9]_*.ipynb)
+run_of = $(patsubst notebooks/%,$(RUN)/%,$(sort $(wildcard $(addprefix notebooks/,$(1)))))
+# Slices of a chest have 10 in place of 08 and 09, which measure what the report says of animals.
+STORY := $(if $(filter %-ct,$(DATASET)),0[1-7]_*.ipynb 10_*.ipynb,0[1-9]_*.ipynb 11_*.ipynb)
+NOTEBOOKS := $(call run_of,$(STORY))
 APPENDIX := $(call run_of,A*.ipynb)
+SITE := $(RESULTS)/site/index.html
 FIGURES := $(RESULTS)/figures/figure_1.png $(RESULTS)/figures/comparison.png
 
 # A run under other settings is another run, although no file has changed.
 SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LANGUAGE)
 
 # Tests are about the defaults, whatever is set outside.
-DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS=
+DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS= IMAGE= MODEL= CLASS= CROP=
 
 # One run of a data set at a time: a second one says so and waits.
 ALONE = $(BIN)/python -m utils.alone $(RESULTS).lock
 
 .DELETE_ON_ERROR:
-.PHONY: help figures figures-alone appendix notebooks test faults kills lint unit smoke lab base benchmark peers publish clean
+.PHONY: help figures figures-alone appendix site explain notebooks test faults kills lint unit smoke lab base \
+    benchmark peers publish address clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "  DATASET=dogs-vs-cats or oxford-pets in front runs it on photographs; see README.md"
+	@echo "  DATASET=drawn-ct or sarscov2-ct runs 01-07 and 10 on CT slices of the lung"
 
-figures: $(READY) ## run notebooks 01-09 and draw Figure 1 (what is up to date is not run again)
+figures: $(READY) ## run notebooks 01-09 and 11, and draw Figure 1 (what is up to date is not run again)
 	@$(ALONE) $(MAKE) --no-print-directory figures-alone
 
 figures-alone:
 	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings
-	@if $(MAKE) -q $(NOTEBOOKS); then echo "Nothing to do, all notebooks are up to date."; \
-	else $(MAKE) --no-print-directory $(NOTEBOOKS); fi
-	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES))
+	@if $(MAKE) -q $(NOTEBOOKS) $(SITE); then echo "Nothing to do, all notebooks are up to date."; \
+	else $(MAKE) --no-print-directory $(NOTEBOOKS) $(SITE); fi
+	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES)) \
+	    "All notebooks and a gallery of the maps, to open in a browser:" '  $(SITE)'
+
+site: $(SITE) ## the executed notebooks and a gallery of the maps as pages for a browser, without a server
+
+explain: $(READY) ## explain a picture of yours: IMAGE=path, and if you like MODEL=file.keras CLASS=dog CROP=centre
+	@$(BIN)/python -m utils.explain
 
 appendix: $(READY) ## run the appendix, from linear models to the saliency map
 	@$(ALONE) $(MAKE) --no-print-directory $(APPENDIX)
@@ -57,11 +68,12 @@ kills: $(READY) ## kill a run twenty times at random moments and compare its fig
 	@$(BIN)/python -m tests.random_kills $(REFERENCE)
 
 smoke: $(READY)
-	@$(BIN)/python -m utils.alone results/drawn-pets-smoke.lock sh -c \
-	    'rm -rf results/drawn-pets-smoke data/drawn-pets-smoke; \
-	    $(MAKE) --no-print-directory notebooks $(DEFAULTS) DATASET=drawn-pets SMOKE=1'
+	@$(BIN)/python -m utils.alone results/smoke.lock sh -c \
+	    'rm -rf results/*-smoke data/*-smoke; \
+	    $(MAKE) --no-print-directory $(DEFAULTS) SMOKE=1 DATASET=drawn-pets notebooks appendix site && \
+	    $(MAKE) --no-print-directory $(DEFAULTS) SMOKE=1 DATASET=drawn-ct notebooks site'
 
-notebooks: $(NOTEBOOKS) $(APPENDIX)
+notebooks: $(NOTEBOOKS)
 
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
@@ -79,23 +91,29 @@ publish: ## put the outputs of the default run into notebooks/, and its figures 
 	@test $(RUN) = results/drawn-pets/notebooks \
 	    || { echo "Only drawn pictures may be published: leave DATASET and SMOKE out."; exit 1; }
 	@$(MAKE) --no-print-directory figures appendix
-	@cp -p $(NOTEBOOKS) $(APPENDIX) notebooks/
+	@$(MAKE) --no-print-directory figures DATASET=drawn-ct
+	@cp -p $(NOTEBOOKS) $(APPENDIX) results/drawn-ct/notebooks/10_*.ipynb notebooks/
 	@for figure in $$(ls figures) $$(grep -oE 'figures/[a-z_0-9]+\.png' README.md | xargs -n1 basename); do \
-	    test ! -e $(RESULTS)/figures/$$figure || cp -p $(RESULTS)/figures/$$figure figures/; done
+	    for run in $(RESULTS) results/drawn-ct; do \
+	    test ! -e $$run/figures/$$figure || { cp -p $$run/figures/$$figure figures/; break; }; done; done
 	@$(BIN)/python -m utils.readme
 
+address: $(READY) ## tell the notebooks and READMEs where the repository is: REPOSITORY=https://github.com/owner/name
+	@REPOSITORY="$(REPOSITORY)" $(BIN)/python -m utils.address
+
 clean: ## remove what the notebooks wrote, but never data or trained networks
-	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables
+	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables $(RESULTS)/site
 
 # ---------------------------------------------------------------- what each notebook builds on
 # With -j, notebooks that put rows into the same table still go one after the other.
 
 rooms = $(patsubst %,utils/%.py,$(1))
+DRAWN := $(if $(filter %-ct,$(DATASET)),drawn_chest drawn_ct,drawn_scenes drawn_pets)
 
 $(RUN)/settings:
 	@mkdir -p $(@D) && echo "$(SWITCHES)" > $@
 
-$(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress files images downloads datasets drawn_shapes drawn_scenes drawn_pets plotting)
+$(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress files images downloads datasets drawn_shapes $(DRAWN) portuguese plotting)
 $(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb $(call rooms,runtime model evaluation)
 $(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention)
 $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb
@@ -105,6 +123,8 @@ $(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
 $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
 $(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb utils/more_techniques.py
 $(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb $(call rooms,evidence planted_cue)
+$(RUN)/10_covid_ct.ipynb: $(RUN)/07_comparison.ipynb $(call rooms,segmentation duplicates shortcuts ct_masks evidence)
+$(RUN)/11_your_own_picture.ipynb: $(RUN)/05_cam.ipynb $(call rooms,explain drawn_chest drawn_ct)
 
 $(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb \
     $(call rooms,networks attention linear_models)
@@ -113,6 +133,10 @@ $(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb 
 $(RUN)/%.ipynb: notebooks/%.ipynb | $(READY)
 	@echo "Running $< on $(DATASET) ..."
 	@$(BIN)/python -m utils.run_notebook $< $@
+
+# Of the appendix, what has run is shown too.
+$(SITE): $(NOTEBOOKS) $(wildcard $(RUN)/A*.ipynb) $(wildcard site/* data/README.md) $(call rooms,gallery site)
+	@$(BIN)/python -m utils.site
 
 # ---------------------------------------------------------------- the environment
 

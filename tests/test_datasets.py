@@ -306,8 +306,8 @@ def test_the_table_and_the_empty_selection_have_the_agreed_form(unpacked):
     assert load_images(table[:0]).shape == (0, 150, 150, 3)
     assert set(load_table("test")["split"]) == {"test"}
     assert not datasets.has_masks(table)
-    with pytest.raises(DataError, match="without a head mask"):
-        load_masks(table, "head_mask")
+    with pytest.raises(DataError, match="without a mask of the head"):
+        load_masks(table, "head")
 
 
 def pictures(count, both=0):
@@ -322,7 +322,7 @@ def pictures(count, both=0):
 @pytest.mark.parametrize(
     ("dataset", "count", "sizes"),
     [
-        ("drawn-pets", datasets.DRAWN_SCENES, (150, 20, 30)),
+        ("drawn-pets", datasets.DATASETS["drawn-pets"]["scenes"], (150, 20, 30)),
         ("drawn-pets", datasets.SMOKE_SCENES, (4, 1, 3)),
         ("dogs-vs-cats", 12500, (10000, 1250, 1250)),
         ("dogs-vs-cats", datasets.SMOKE_PICTURES, (19, 2, 3)),
@@ -392,7 +392,7 @@ def test_the_report_shows_a_dog_a_cat_a_dog_no_two_of_them_twins_and_one_with_bo
 
 
 def draw(folder, scenes, both):
-    """A stand-in for drawn_pets.write_pets: grey pictures, masks of their left halves."""
+    """A stand-in for drawn_pets.write_scenes: grey pictures, masks of their left halves."""
     rows = []
     for kind, k, label in [("train", k, c) for k in range(scenes) for c in ("cat", "dog")] + [
         ("both", k, c) for k in range(both) for c in ("cat", "dog")
@@ -411,7 +411,7 @@ def draw(folder, scenes, both):
 @pytest.fixture
 def drawn(house, monkeypatch):
     choose(monkeypatch, "drawn-pets", smoke=True)
-    monkeypatch.setattr(drawn_pets, "write_pets", draw)
+    monkeypatch.setattr(drawn_pets, "write_scenes", draw)
     prepare()
     return build_table()
 
@@ -419,7 +419,7 @@ def drawn(house, monkeypatch):
 def test_drawn_pictures_come_with_masks_and_pictures_with_both_have_two_rows(drawn):
     assert len(drawn) == 2 * datasets.SMOKE_SCENES + 2 * datasets.SMOKE_BOTH
     assert datasets.has_masks(drawn)
-    masks = load_masks(drawn, "head_mask")
+    masks = load_masks(drawn, "head")
     assert masks.shape == (len(drawn), 150, 150) and masks.dtype == bool
     assert masks[:, :, :75].all() and not masks[:, :, 75:].any()
     both = load_table("both")
@@ -437,6 +437,17 @@ def test_twins_share_their_scene_and_photographs_have_none(drawn):
     assert datasets.twins(train.assign(head_mask="")).empty
 
 
+def test_twins_have_the_union_of_their_masks(drawn):
+    pair, other = datasets.twins(drawn), drawn[:1]
+    cat, dog = (settings.DATA_DIR / name for name in pair["head_mask"])
+    Image.new("L", (30, 2)).save(cat)
+    assert not load_masks(pair, "head")[0].any()
+    np.testing.assert_array_equal(
+        datasets.load_twin_masks(pair, "head"), load_masks(pair, "head")[[1, 1]]
+    )
+    assert datasets.load_twin_masks(other[:0], "head").shape == (0, 150, 150)
+
+
 def test_another_drawing_is_drawn_anew(drawn, monkeypatch):
     monkeypatch.setattr(datasets, "SMOKE_SCENES", 9)
     prepare()
@@ -450,6 +461,76 @@ def test_a_missing_mask_is_drawn_again(drawn):
     mask.unlink()
     prepare()
     assert mask.exists()
+
+
+# ------------------------------------------------------------------------------- slices of a chest
+
+
+def slices():
+    """Slices as Kaggle names them: the labels in the folders, numbers in brackets."""
+    folders = {"COVID": "Covid", "non-COVID": "Non-Covid"}
+    return {f"{label}/{name} ({k}).png": jpeg(k) for label, name in folders.items()
+            for k in range(1, COUNT + 1)}  # fmt: skip
+
+
+@pytest.fixture
+def slice_house(house, monkeypatch):
+    choose(monkeypatch, "sarscov2-ct")
+    return house
+
+
+def assert_slices(source):
+    pictures = prepare()
+    assert pictures["label"].value_counts().to_dict() == {"COVID": COUNT, "non-COVID": COUNT}
+    assert set(pictures["source"]) == {source}
+    assert (settings.DATA_DIR / "train/non-COVID.3.png").read_bytes() == jpeg(3)
+
+
+def test_slices_from_an_archive_in_data_get_their_labels_from_the_folders(slice_house):
+    archive(slice_house / "data/sarscov2-ctscan-dataset.zip", slices())
+    assert_slices("sarscov2-ctscan-dataset.zip")
+
+
+@pytest.mark.parametrize(
+    "folder", ["sarscov2-ctscan-dataset", "datasets/plameneduardo/sarscov2-ctscan-dataset"]
+)
+def test_slices_unpacked_in_kaggle_input(slice_house, folder):
+    for name, content in slices().items():
+        path = datasets.KAGGLE_INPUT / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert_slices("sarscov2-ctscan-dataset")
+
+
+def test_slices_from_kaggle_are_a_data_set_and_no_competition(slice_house, monkeypatch):
+    def fetched(slug, folder):
+        assert slug == "plameneduardo/sarscov2-ctscan-dataset"
+        return archive(folder / "sarscov2-ctscan-dataset.zip", slices())
+
+    monkeypatch.setattr(datasets, "fetch_from_kaggle", fetched)
+    monkeypatch.setenv("DOWNLOAD", "microsoft")  # which has photographs of pets only
+    assert_slices("sarscov2-ctscan-dataset.zip")
+
+
+def test_slices_have_columns_for_the_masks_of_lung_and_opacity_and_covid_is_class_1(slice_house):
+    archive(slice_house / "data/sarscov2-ctscan-dataset.zip", slices())
+    prepare()
+    table = build_table()
+    assert list(table)[:5] == ["image", "label", "split", "lung_mask", "opacity_mask"]
+    assert datasets.load_regions(table) == {}
+    labels = datasets.load_examples(table)[1]
+    assert (labels == (table["label"] == "COVID")).all()
+    shown = datasets.report_pictures(table)["label"]
+    assert shown.tolist() == ["COVID", "non-COVID", "COVID"]
+
+
+def test_drawn_slices_say_whose_they_are_and_real_ones_do_not(monkeypatch):
+    names = [f"train/{label}.{k}.png" for k in (6, 7, 8) for label in ("COVID", "non-COVID")]
+    table = pd.DataFrame({"image": names})
+    monkeypatch.setattr(settings, "DATASET", "drawn-ct")
+    assert datasets.patients(table).tolist() == [6, 6, 6, 6, 8, 8]
+    monkeypatch.setattr(settings, "DATASET", "sarscov2-ct")
+    assert datasets.patients(table) is None
 
 
 # ------------------------------------------------------------------------------- Oxford's pets

@@ -25,7 +25,8 @@ from utils.files import DiskFull
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-PATTERNS = [r"(?:.*/)?(?P<label>cat|dog)\.(?P<name>[0-9]+\.jpg)"]
+PATTERNS = [r"(?:.*/)?(?P<label>cat|dog)\.(?P<number>[0-9]+)\.(?P<kind>jpg)"]
+CLASSES = ("cat", "dog")
 DATE = "Fri, 20 Sep 2013 00:00:00 GMT"
 
 
@@ -207,9 +208,11 @@ class KaggleServer(Quiet):
         return base64.b64decode(secret).decode().split(":")[0] if kind == "Basic" else "wrong"
 
     def do_POST(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if "IntrospectToken" in self.path:
             return self.say(200, {"active": False})
+        if "DownloadDataset" in self.path and b"owner" in asked and b"lost" not in asked:
+            return self.answer(302, Location="http://localhost/blob/nobody/slices.zip")
         if self.user() in self.refused:
             code, message = self.refused[self.user()]
             return self.say(code, {"code": code, "message": message})
@@ -238,9 +241,10 @@ from utils import downloads
 downloads._watched = functools.partial(downloads._watched, every=3600)  # however slow it is here
 
 def ask(account, home):
+    slug = account.pop("SLUG", "dogs-vs-cats")
     os.environ.update(account, HOME=str(home))
     try:
-        archive = downloads.fetch_from_kaggle("dogs-vs-cats", home / "data")
+        archive = downloads.fetch_from_kaggle(slug, home / "data")
         print("fetched", archive.name, archive.stat().st_size)
     except downloads.DataError as error:
         print("DataError:", error)
@@ -280,6 +284,8 @@ ACCOUNTS = {  # the variables that a user may have set
         "http_proxy": "http://127.0.0.1:9",
     },
     "offline token": {"KAGGLE_API_TOKEN": KEY, "http_proxy": "http://127.0.0.1:9"},
+    "data set": {"SLUG": "owner/slices"},
+    "lost data set": {"SLUG": "owner/lost", "KAGGLE_USERNAME": "lost", "KAGGLE_KEY": KEY},
 }
 
 
@@ -327,6 +333,14 @@ def test_a_kaggle_json_that_others_can_read_is_pointed_out(told):
     ]
 
 
+def test_a_data_set_needs_no_account(told):
+    assert told["data set"].splitlines() == [
+        "Dataset URL: https://www.kaggle.com/datasets/owner/slices",
+        f"fetched slices.zip {len(BLOB)}",
+    ]
+    assert "Kaggle knows no data set named owner/lost (404)" in told["lost data set"]
+
+
 @pytest.mark.fault("credentials, whatever Kaggle answers", "are in no output and no traceback")
 def test_credentials_are_never_printed(told):
     assert not any(KEY in text for text in told.values())
@@ -348,7 +362,7 @@ def archive(path, files):
 def test_only_the_pictures_come_out_of_a_zip(tmp_path):
     others = {"readme.txt": b"x", "train/Thumbs.db": b"x", "__MACOSX/train/._cat.0.jpg": b"x"}
     source = archive(tmp_path / "a.zip", pictures() | others)
-    names = unpack(source, tmp_path / "train", PATTERNS)
+    names = unpack(source, tmp_path / "train", PATTERNS, CLASSES)
     assert names == [f"{label}.{k}.jpg" for label in ("cat", "dog") for k in range(4)]
     assert sorted(path.name for path in (tmp_path / "train").iterdir()) == names
     assert (tmp_path / "train/dog.3.jpg").read_bytes() == pictures()["train/dog.3.jpg"]
@@ -360,15 +374,16 @@ def test_a_zip_in_a_zip_and_a_folder_give_the_same(tmp_path):
     for name, content in pictures().items():
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(content)
-    names = unpack(outer, tmp_path / "b", PATTERNS)
-    assert names == unpack(tmp_path / "in", tmp_path / "c", PATTERNS)
+    names = unpack(outer, tmp_path / "b", PATTERNS, CLASSES)
+    assert names == unpack(tmp_path / "in", tmp_path / "c", PATTERNS, CLASSES)
     for name in names:
         assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "c" / name).read_bytes()
 
 
 def test_a_limit_takes_the_first_of_each_class_in_natural_order(tmp_path):
     source = archive(tmp_path / "a.zip", {f"cat.{k}.jpg": b"x" for k in (10, 9, 100)})
-    assert unpack(source, tmp_path / "train", PATTERNS, limit=2) == ["cat.9.jpg", "cat.10.jpg"]
+    names = unpack(source, tmp_path / "train", PATTERNS, CLASSES, limit=2)
+    assert names == ["cat.9.jpg", "cat.10.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -378,7 +393,7 @@ def test_a_limit_takes_the_first_of_each_class_in_natural_order(tmp_path):
 def test_a_member_that_wants_out_of_the_folder_is_refused(tmp_path, name):
     source = archive(tmp_path / "a.zip", pictures() | {name: b"x"})
     with pytest.raises(DataError, match="not safe to unpack"):
-        unpack(source, tmp_path / "train", PATTERNS)
+        unpack(source, tmp_path / "train", PATTERNS, CLASSES)
     assert not (tmp_path / "train").exists()
 
 
@@ -389,7 +404,7 @@ def test_a_symbolic_link_is_refused(tmp_path):
         link.external_attr = 0o120777 << 16
         file.writestr(link, "/etc/passwd")
     with pytest.raises(DataError, match="not safe to unpack"):
-        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS)
+        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS, CLASSES)
 
 
 @pytest.mark.fault("a zip bomb", "is refused", "the archive")
@@ -397,7 +412,7 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "MAX_BYTES", 1000)
     source = archive(tmp_path / "a.zip", {"cat.0.jpg": bytes(1001)})
     with pytest.raises(DataError, match="refused"):
-        unpack(source, tmp_path / "train", PATTERNS)
+        unpack(source, tmp_path / "train", PATTERNS, CLASSES)
 
 
 @pytest.mark.fault("a zip bomb that lies about its size", "is called damaged", "the archive")
@@ -408,7 +423,7 @@ def test_a_bomb_that_lies_about_its_size_is_not_read_beyond_it(tmp_path):
         content[place : place + 4] = (100).to_bytes(4, "little")
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(DataError, match="damaged"):
-        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS)
+        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS, CLASSES)
     assert not list((tmp_path / "train").iterdir())
 
 
@@ -419,7 +434,7 @@ def test_a_zip_with_a_password_is_refused(tmp_path):
         content[content.index(signature) + at] |= 1
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(DataError, match="locked with a password"):
-        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS)
+        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS, CLASSES)
 
 
 @pytest.mark.fault("a disk that fills up while unpacking", "is said; no half picture", "the step")
@@ -436,7 +451,7 @@ def test_a_disk_that_fills_up_while_unpacking_leaves_whole_pictures_only(tmp_pat
     source = archive(tmp_path / "a.zip", pictures())
     monkeypatch.setattr(Path, "write_bytes", filling)
     with pytest.raises(DiskFull, match="Make room, then run this again"):
-        unpack(source, tmp_path / "train", PATTERNS)
+        unpack(source, tmp_path / "train", PATTERNS, CLASSES)
     written = {path.name: path.read_bytes() for path in (tmp_path / "train").iterdir()}
     assert written == {f"cat.{k}.jpg": pictures()[f"train/cat.{k}.jpg"] for k in range(3)}
 
@@ -450,7 +465,7 @@ def test_a_truncated_zip_is_called_damaged(tmp_path, kept, nested):
     source = tmp_path / "a.zip"
     source.write_bytes(zipped({"train.zip": content}) if nested else content)
     with pytest.raises(DataError, match="damaged or not downloaded to its end"):
-        unpack(source, tmp_path / "train", PATTERNS)
+        unpack(source, tmp_path / "train", PATTERNS, CLASSES)
 
 
 @pytest.mark.fault(
@@ -461,14 +476,14 @@ def test_damage_in_the_middle_is_found_and_the_damaged_picture_not_written(tmp_p
     at = content.index(b"dog 2dog 2")
     (tmp_path / "a.zip").write_bytes(content[:at] + b"DOG" + content[at + 3 :])
     with pytest.raises(DataError, match="damaged"):
-        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS)
+        unpack(tmp_path / "a.zip", tmp_path / "train", PATTERNS, CLASSES)
     assert not (tmp_path / "train/dog.2.jpg").exists()
 
 
 @pytest.mark.fault("another archive", "is called that", "the archive")
 def test_another_archive_is_called_that(tmp_path):
     with pytest.raises(DataError, match="holds none of the pictures"):
-        unpack(archive(tmp_path / "a.zip", {"b.txt": b"x"}), tmp_path / "train", PATTERNS)
+        unpack(archive(tmp_path / "a.zip", {"b.txt": b"x"}), tmp_path / "train", PATTERNS, CLASSES)
 
 
 @pytest.mark.fault(
@@ -478,7 +493,7 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path, monkeypatc
     source = archive(tmp_path / "a.zip", pictures())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 10))
     with pytest.raises(DiskFull, match="disk is full: train could not"):
-        unpack(source, tmp_path / "train", PATTERNS)
+        unpack(source, tmp_path / "train", PATTERNS, CLASSES)
     assert not list((tmp_path / "train").iterdir())
 
 
@@ -487,11 +502,11 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path, monkeypatc
 )
 def test_unpacking_again_writes_only_what_is_missing_or_wrong(tmp_path):
     source, folder = archive(tmp_path / "a.zip", pictures()), tmp_path / "train"
-    unpack(source, folder, PATTERNS)
+    unpack(source, folder, PATTERNS, CLASSES)
     before = {path.name: path.stat().st_ino for path in folder.iterdir()}
     (folder / "cat.1.jpg").unlink()
     (folder / "dog.1.jpg").write_bytes(b"half")
-    unpack(source, folder, PATTERNS)
+    unpack(source, folder, PATTERNS, CLASSES)
     after = {path.name: path.stat().st_ino for path in folder.iterdir()}
     assert (folder / "dog.1.jpg").read_bytes() == pictures()["train/dog.1.jpg"]
     assert {name for name in after if after[name] != before[name]} <= {"cat.1.jpg", "dog.1.jpg"}

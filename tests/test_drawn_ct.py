@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from utils.drawn_chest import LEVELS, at_level
-from utils.drawn_ct import draw_slice, in_slab, write_slices
+from utils.drawn_ct import draw_slice, in_slab, patient_of, write_scenes
 from utils.drawn_shapes import grown
 
 SMALL = 0.3
@@ -72,6 +72,19 @@ def test_the_same_scene_gives_the_same_bytes_and_another_scene_others():
     assert first == again != ct_slice(6, "COVID", SMALL)[0].tobytes()
 
 
+def test_neighbours_are_the_same_patient_under_other_noise():
+    """Scene 3 is a neighbour of scene 2: alike to the eye, and equal in hardly a pixel."""
+    assert patient_of(3) == 2 and [patient_of(k) for k in (0, 1, 2, 4)] == [0, 1, 2, 4]
+    first, second, stranger = (ct_slice(k, "non-COVID", SMALL)[0] for k in (2, 3, 4))
+    assert first.shape == second.shape and (first != second).mean() > 0.5
+    assert correlation(first, second) > 0.85 > correlation(first, stranger)
+
+
+def correlation(a, b):
+    a, b = (Image.fromarray(image).resize((32, 32)) for image in (a, b))
+    return np.corrcoef(np.ravel(a), np.ravel(b))[0, 1]
+
+
 def test_half_way_between_two_levels_lies_their_mean():
     middle = (LEVELS[0] + LEVELS[1]) / 2
     np.testing.assert_allclose(at_level([(0, 2), (4, 4), (9, 9), (9, 9), (9, 9)], middle), (2, 3))
@@ -86,7 +99,7 @@ def test_a_slab_keeps_what_lies_in_it_and_cuts_what_crosses_it():
 
 
 def test_written_files_are_the_ones_the_rows_name(tmp_path):
-    rows = write_slices(tmp_path, scenes=1, both=3)
+    rows = write_scenes(tmp_path, scenes=1, both=3)
     assert [(row["kind"], row["label"]) for row in rows] == [
         ("train", "COVID"),
         ("train", "non-COVID"),

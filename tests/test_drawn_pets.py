@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.drawn_pets import SPECIES, draw_both, draw_crowd, draw_pet, write_pets
+from utils.drawn_pets import SPECIES, draw_both, draw_crowd, draw_pet, write_scenes
 
 SMALL = 72
 pet = lru_cache(maxsize=None)(draw_pet)
@@ -132,7 +132,7 @@ def test_a_crowd_marks_one_to_three_species():
 
 
 def test_written_files_are_the_ones_the_rows_name(tmp_path):
-    rows = write_pets(tmp_path, scenes=2, both=1)
+    rows = write_scenes(tmp_path, scenes=2, both=1)
     assert [row["label"] for row in rows[:4]] == ["cat", "dog"] * 2
     assert [row["kind"] for row in rows] == ["train"] * 4 + ["both"] * 2
     assert {row["label"] for row in rows[4:]} == {"cat", "dog"}

@@ -6,6 +6,43 @@ from utils import evaluation
 LEFT = np.array([[[True, False], [True, False]]])
 
 
+def test_dice_is_twice_the_shared_part_over_both():
+    a, b = np.zeros((2, 4, 4), bool), np.zeros((2, 4, 4), bool)
+    a[0, :2], b[0, 1:2] = True, True  # 8 and 4 pixels, 4 of them shared
+    assert evaluation.dice(a, b)[0] == 8 / 12
+    assert np.isnan(evaluation.dice(a, b)[1])
+
+
+def test_the_depth_of_a_mask_is_largest_in_its_middle():
+    mask = np.zeros((1, 7, 7), bool)
+    mask[0, 1:6, 1:6] = True
+    depth = evaluation.depth(mask)[0]
+    assert np.unravel_index(depth.argmax(), depth.shape) == (3, 3)
+    assert depth[3, 3] == 3 and depth[1, 3] == 1 and depth[0, 3] == 0
+
+
+def test_a_baseline_of_each_picture_is_paired_with_it():
+    """Values that beat each picture's own baseline by about 1 hold, however far these lie apart."""
+    baseline = np.linspace(-50, 50, 20)
+    values = baseline + 1 + np.resize([-0.1, 0.1], 20)
+    row = evaluation.verdict("c", "s", "t", values, baseline).iloc[0]
+    assert row["verdict"] == "holds" and row["effect"] == pytest.approx(1)
+    assert row["baseline"] == pytest.approx(0) and row["low"] > 0.9
+    unpaired = evaluation.verdict("c", "s", "t", values, 0.0).iloc[0]
+    assert unpaired["verdict"] == "open"
+
+
+def test_precision_and_recall_are_those_of_the_covid_class():
+    """4 slices are COVID, 3 of them are called so, and 2 that are not: 3 of 5, and 3 of 4."""
+    labels = ["COVID"] * 4 + ["non-COVID"] * 6
+    predicted = ["COVID"] * 3 + ["non-COVID"] + ["COVID"] * 2 + ["non-COVID"] * 4
+    table = evaluation.precision_recall(labels, predicted, "COVID").set_index("measure")
+    assert table["n"].to_dict() == {"precision": 5, "recall": 4}
+    assert table["share"].to_dict() == {"precision": 3 / 5, "recall": 3 / 4}
+    other = evaluation.precision_recall(labels, predicted, "non-COVID")["share"]
+    assert other.tolist() == [4 / 5, 4 / 6]
+
+
 def test_wilsons_interval_of_9_in_10():
     # Wilson 1927 with z = 1.96, worked by hand: (0.9 + 0.19208) / 1.38416 = 0.789, half width 0.193
     share, low, high = evaluation.accuracy_interval(np.array([True] * 9 + [False]))

@@ -103,14 +103,18 @@ def test_packed_weights_come_back_to_within_half_a_step(tmp_path):
     assert (np.abs(back - kernel) <= np.abs(kernel).max((0, 1, 2)) / 127 * 0.501).all()
 
 
-def test_the_drawn_base_is_the_file_that_the_page_on_the_data_names():
+@pytest.mark.parametrize("name", ["vgg16_drawn.npz", "vgg16_drawn_ct.npz"])
+def test_a_drawn_base_is_the_file_that_the_page_on_the_data_names(name):
     page = (settings.ROOT / "data" / "README.md").read_text()
-    assert hashlib.sha256(model.DRAWN_BASE.read_bytes()).hexdigest() in page
-    assert f"{model.DRAWN_BASE.stat().st_size:,}" in page
+    base = settings.ROOT / "data" / name
+    assert hashlib.sha256(base.read_bytes()).hexdigest() in page
+    assert f"`{name}` | {base.stat().st_size:,} |" in page
 
 
-def test_the_drawn_base_is_small_enough_to_ship_and_fits():
-    assert model.DRAWN_BASE.stat().st_size <= 16e6
+@pytest.mark.parametrize("name", ["vgg16_drawn.npz", "vgg16_drawn_ct.npz"])
+def test_a_drawn_base_is_small_enough_to_ship_and_fits(monkeypatch, name):
+    monkeypatch.setattr(settings, "DRAWN_BASE", settings.ROOT / "data" / name)
+    assert settings.DRAWN_BASE.stat().st_size <= 16e6
     weights = model.base_weights("drawn")
     assert sum(array.size for array in weights) == 14_714_688
 

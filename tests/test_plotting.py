@@ -1,3 +1,5 @@
+import json
+import re
 from types import SimpleNamespace
 
 import matplotlib
@@ -6,6 +8,7 @@ import pandas as pd
 import pytest
 
 from utils import plotting
+from utils.portuguese import translated
 
 matplotlib.use("agg")
 
@@ -105,6 +108,46 @@ def test_figure_1_speaks_portuguese(pictures, monkeypatch):
 
 def test_both_languages_have_the_same_words():
     assert set(plotting.WORDS["en"]) == set(plotting.WORDS["pt"])
+
+
+@pytest.mark.parametrize(
+    ("english", "portuguese"),
+    [
+        ("σ = 0.1\n93% kept", "σ = 0.1\n93% mantidas"),
+        ("n = 10\nsum +4.7%", "n = 10\nsoma +4.7%"),
+        ("from 0.29 to 0.90", "de 0.29 a 0.90"),
+        ("linear\nregression", "regressão\nlinear"),
+        ("Grad-CAM++", "Grad-CAM++"),
+    ],
+)
+def test_what_notebooks_write_in_figures_is_translated(english, portuguese):
+    assert translated(english) == portuguese
+
+
+def test_with_the_setting_any_text_of_a_figure_is_portuguese(monkeypatch):
+    monkeypatch.setattr(plotting.settings, "LANGUAGE", "pt")
+    monkeypatch.setattr(matplotlib.text.Text, "set_text", matplotlib.text.Text.set_text)
+    with matplotlib.rc_context():
+        plotting.use_style()
+        fig, ax = plotting.plt.subplots()
+        ax.set(xlabel="thousand steps", title="no noise")
+    assert (ax.get_xlabel(), ax.get_title()) == ("milhares de passos", "sem ruído")
+
+
+def figure_texts():
+    """The texts that notebooks pass to figures as they are: titles in a list, labels, captions."""
+    for path in sorted((plotting.settings.ROOT / "notebooks").glob("*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            source = "".join(cell["source"])
+            if "alt" in cell["metadata"]:
+                yield from re.findall(r'(?:label|title)\(?=?"([a-z][a-z ,]+)"', source)
+                yield from re.findall(r'caption\(\s*fig, "([^"]+)"', source)
+
+
+def test_every_label_and_caption_in_a_notebook_has_its_portuguese():
+    found = set(figure_texts()) - {"HiResCAM"}
+    assert len(found) > 8
+    assert [text for text in found if translated(text) == text] == []
 
 
 @pytest.mark.fault("a map of zeros in a figure", "says that there is no positive evidence")

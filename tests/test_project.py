@@ -19,13 +19,33 @@ FIRST_CELL = """\
 import sys
 from pathlib import Path
 
-ROOT = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / "environment.yml").exists())
+REPOSITORY = "{}"  # its address on the web, for Colab and Kaggle
+places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "attention-maps"]
+ROOT = next((p for p in places if (p / "environment.yml").exists()), places[-1])
+if not ROOT.exists():
+    !git clone -q --depth=1 {{REPOSITORY}} {{ROOT}} && pip install -q tf-keras-vis
 sys.path.insert(0, str(ROOT))"""
 
 
 def cells(path, kind):
     content = json.loads(path.read_text(encoding="utf-8"))
     return [cell for cell in content["cells"] if cell["cell_type"] == kind]
+
+
+def repository():
+    """The address that the first notebook was told by `make address`; nothing before."""
+    return re.search(r'REPOSITORY = "(.*)"', "".join(cells(NOTEBOOKS[0], "code")[0]["source"]))[1]
+
+
+def test_the_readme_links_to_where_the_notebooks_fetch_the_repository():
+    assert f"({repository() or 'README.pt-BR.md'}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_figure_has_a_sentence_for_those_who_do_not_see_it(path):
+    for cell in cells(path, "code"):
+        if any(kind.startswith("image/") for o in cell["outputs"] for kind in o.get("data", {})):
+            assert re.fullmatch(r"[A-Z].{20,}\.", cell["metadata"].get("alt", "")), cell["source"]
 
 
 def test_conda_and_pip_install_the_same_versions():
@@ -43,7 +63,7 @@ def test_the_seven_notebooks_of_the_report_are_there():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_small_and_starts_as_agreed(path):
     assert path.stat().st_size < 500_000
-    assert "".join(cells(path, "code")[0]["source"]) == FIRST_CELL
+    assert "".join(cells(path, "code")[0]["source"]) == FIRST_CELL.format(repository())
     headings = re.findall(
         r"^# ", "".join("".join(c["source"]) + "\n" for c in cells(path, "markdown")), re.M
     )
@@ -156,9 +176,10 @@ def test_packages_that_cannot_be_installed_are_one_sentence_and_tried_again(tmp_
 
 
 FAKE_PYTHON = f"""#!/bin/sh
-# "Runs" a notebook by copying it, or fails where it says so; locks in earnest.
+# "Runs" a notebook by copying it, or fails where it says so; locks in earnest; makes no site.
 case "$2" in
 utils.alone) shift 2; exec {sys.executable} {ROOT}/utils/alone.py "$@" ;;
+utils.site) echo site; cd results/$DATASET; mkdir -p site; exec touch site/index.html ;;
 esac
 grep -q waits "$3" && {{ echo waiting; read line < go; }}
 grep -q broken "$3" && {{ echo "ValueError: the cause"; exit 1; }}
@@ -174,6 +195,8 @@ def workplace(tmp_path):
     for path in [*NOTEBOOKS, *(ROOT / "utils").glob("*.py")]:
         (tmp_path / path.relative_to(ROOT)).write_text("content")
     (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "README.md").write_text("content")
     (tmp_path / ".venv" / "ready").write_text("")
     python = tmp_path / ".venv" / "bin" / "python"
     python.write_text(FAKE_PYTHON)
@@ -188,7 +211,7 @@ def workplace(tmp_path):
 
 
 DEFAULTS = ("DATASET=drawn-pets", "SMOKE=", "PRECISION=", "LANGUAGE=", "VGG16_WEIGHTS=")
-ALL = ["01", "02", "03", "04", "05", "06", "07", "08", "09"]
+ALL = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "11"]
 
 
 def touch(path):
@@ -202,9 +225,12 @@ def test_figures_runs_all_notebooks_in_order_and_then_has_nothing_to_do(workplac
     first, ran = figures()
     assert ran == ALL
     assert "results/drawn-pets/figures/figure_1.png" in first.stdout
+    assert "results/drawn-pets/site/index.html" in first.stdout
+    assert "site" in first.stdout.splitlines()
     second, ran = figures()
     assert ran == []
     assert "Nothing to do" in second.stdout
+    assert "site" not in second.stdout.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -212,7 +238,7 @@ def test_figures_runs_all_notebooks_in_order_and_then_has_nothing_to_do(workplac
     [
         ("notebooks/09_evidence.ipynb", ["09"]),
         ("notebooks/07_comparison.ipynb", ["07", "08", "09"]),
-        ("notebooks/05_cam.ipynb", ["05", "06", "07", "08", "09"]),
+        ("notebooks/05_cam.ipynb", ["05", "06", "07", "08", "09", "11"]),
         ("utils/attention.py", ALL[2:]),
         ("utils/images.py", ALL),
     ],
@@ -247,7 +273,7 @@ def test_a_second_make_waits_for_the_first_and_then_has_nothing_to_do(workplace)
             (folder / "go").write_text("on\n")
             assert "Nothing to do" in second.stdout.read()
         assert first.wait() == second.returncode == 0
-        assert first.stdout.read().count("Running") == 5, "the rest, after the four before"
+        assert first.stdout.read().count("Running") == 6, "the rest, after the four before"
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.drawn_ct import draw_slice
-from utils.segmentation import lungs
+from utils.segmentation import bodies, lungs
 
 AIR, FLESH = 80, 220
 
@@ -54,11 +54,26 @@ def test_a_lung_that_the_frame_cuts_is_still_a_lung(slice_of_squares):
     assert differing(image[None, :, 20:], truth[:, 20:]) < 0.01
 
 
+def test_what_lies_between_two_lungs_that_touch_is_no_lung(slice_of_squares):
+    image, truth = slice_of_squares
+    truth[30:70, 15:46] = truth[30:70, 54:85] = truth[30:34] = True
+    truth[:, :15] = truth[:, 85:] = False
+    image[truth] = AIR
+    assert differing(image[None], truth) < 0.01
+
+
 @pytest.mark.parametrize("air", (AIR, FLESH))
 def test_a_slice_without_lungs_gives_an_empty_mask(slice_of_squares, air):
     image = np.full((100, 100), air)
     image[5:95, 5:95] = np.random.default_rng(0).normal(FLESH, 5, (90, 90))
     assert not lungs(image[None]).any()
+
+
+def test_the_body_is_all_but_the_air_around_it(slice_of_squares):
+    image, truth = slice_of_squares
+    body = bodies(image[None])[0]
+    assert body[truth].all() and body[10:90, 10:90].all()
+    assert not body[:4].any() and not body[:, 96:].any()
 
 
 def test_no_slices_give_no_masks():

@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
-from utils import drawn_pets, drawn_scenes, drawn_shapes, settings
+from utils import drawn_chest, drawn_ct, drawn_pets, drawn_scenes, drawn_shapes, settings
 from utils.downloads import (
     DataError,
     extract,
@@ -44,20 +44,21 @@ from utils.settings import SIZE
 NOTEBOOK = "01_download_data"
 KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own notebooks find their data
 
-DRAWN_SCENES, DRAWN_BOTH = 200, 3  # a scene is a cat and a dog; pictures with one of each
 SMOKE_SCENES, SMOKE_BOTH = 8, 1
 SMOKE_PICTURES = 24  # of each class
 LEAST_TEST = 3  # of each class: the report shows three pictures
 BREED_TEST = 10  # of each of Oxford's 37 breeds: SmoothGrad on all would take hours without a GPU
 ANIMAL = 1  # in Oxford's trimaps; 2 is background, 3 the border, which is neither for certain
-COLUMNS = ["image", "label", "split", "animal_mask", "head_mask", "width", "height", "bytes"]
 
 DATASETS = {
     "drawn-pets": {
         "drawn": (drawn_pets, drawn_scenes, drawn_shapes),  # the first draws with the others' help
+        "scenes": 200,  # a scene is a picture of each class, twins but for what tells them apart
+        "both": 3,  # pictures with one animal of each class
         "title": "Cats and dogs drawn by code, with masks of the animal and of its head",
         "licence": "as the project",
         "classes": ("cat", "dog"),
+        "regions": ("animal", "head"),
         "validation": 0.10,
         "test": 0.15,
     },
@@ -65,14 +66,15 @@ DATASETS = {
         "title": "Photographs of cats and dogs, from Kaggle's competition Dogs vs. Cats",
         "licence": "non-commercial research; the pictures must not be re-published",
         "classes": ("cat", "dog"),
+        "regions": ("animal", "head"),
         "validation": 0.10,
         "test": 0.10,
         "pictures": 25_000,
         "kaggle": "dogs-vs-cats",
         "archives": ("dogs-vs-cats.zip", "train.zip", "kagglecatsanddogs_*.zip"),
         "patterns": (
-            r"(?:.*/)?(?P<label>cat|dog)\.(?P<name>[0-9]+\.jpg)",
-            r"(?:.*/)?PetImages/(?P<label>Cat|Dog)/(?P<name>[0-9]+\.jpg)",
+            r"(?:.*/)?(?P<label>cat|dog)\.(?P<number>[0-9]+)\.(?P<kind>jpg)",
+            r"(?:.*/)?PetImages/(?P<label>Cat|Dog)/(?P<number>[0-9]+)\.(?P<kind>jpg)",
         ),
         "microsoft": {
             "url": "https://download.microsoft.com/download/3/E/1/"
@@ -91,6 +93,7 @@ DATASETS = {
         "test the network that learned from Dogs vs. Cats",
         "licence": "CC BY-SA 4.0 for Oxford's; those of Dogs vs. Cats must not be re-published",
         "classes": ("cat", "dog"),
+        "regions": ("animal", "head"),
         "files": (
             {
                 "url": "https://thor.robots.ox.ac.uk/~vgg/data/pets/images.tar.gz",
@@ -107,6 +110,37 @@ DATASETS = {
         "(https://www.robots.ox.ac.uk/~vgg/data/pets/) into data/. data/README.md shows each step; "
         "DATASET=drawn-pets needs no download at all.",
     },
+    "drawn-ct": {
+        "drawn": (drawn_ct, drawn_chest, drawn_shapes),
+        "scenes": 240,
+        "both": 0,
+        "patient_of": drawn_ct.patient_of,
+        "title": "Slices through a chest drawn by code, half of them with ground-glass opacities, "
+        "with masks of the lungs and of the opacities",
+        "licence": "as the project",
+        "classes": ("non-COVID", "COVID"),
+        "regions": ("lung", "opacity"),
+        "validation": 0.05,
+        "test": 0.10,
+    },
+    "sarscov2-ct": {
+        "title": "CT slices with and without COVID-19, the SARS-CoV-2 CT-scan dataset from Kaggle",
+        "licence": "CC BY-NC-SA 4.0",
+        "classes": ("non-COVID", "COVID"),
+        "regions": ("lung", "opacity"),
+        "validation": 0.10,
+        "test": 0.10,
+        "pictures": 2_482,
+        "kaggle": "plameneduardo/sarscov2-ctscan-dataset",
+        "archives": ("sarscov2-ctscan-dataset.zip",),
+        "patterns": (
+            r"(?:.*/)?(?P<label>COVID|non-COVID)/[^/]*\((?P<number>[0-9]+)\)\.(?P<kind>png)",
+        ),
+        "ways": "The other ways in: put sarscov2-ctscan-dataset.zip "
+        "(https://www.kaggle.com/datasets/plameneduardo/sarscov2-ctscan-dataset) into data/, or "
+        "name it with ARCHIVE=<file>. data/README.md shows each step; DATASET=drawn-ct needs no "
+        "download at all.",
+    },
 }
 
 
@@ -120,6 +154,16 @@ def class_names():
     return record()["classes"]
 
 
+def regions():
+    """The parts of a picture that masks exist for: the object, and what tells its class."""
+    return record()["regions"]
+
+
+def mask_columns(dataset=None):
+    """The columns of the tables that name the masks, in the order of `regions`."""
+    return [f"{region}_mask" for region in record(dataset)["regions"]]
+
+
 # ------------------------------------------------------------------------------- the pictures
 
 
@@ -127,7 +171,7 @@ def prepare(dataset=None):
     """Make data/<dataset>/ complete unless it is, and return the table of its pictures.
 
     dataset: its name, or else what the setting DATASET says. One row per (picture, question):
-    image, label, kind, animal_mask, head_mask, bytes, source. The table is pictures.csv, written
+    image, label, kind, a mask for each region, bytes, source. The table is pictures.csv, written
     last: with it, and with each file at the size it tells, the data set is whole. Raises DataError,
     with what to do next.
     """
@@ -137,7 +181,7 @@ def prepare(dataset=None):
         for stale in ("pictures.csv", "images.csv"):
             (folder / stale).unlink(missing_ok=True)
         with disk_full(folder):
-            pictures = _inventory(folder, *_make(dataset))
+            pictures = _inventory(dataset, *_make(dataset))
             _write_csv(folder / "pictures.csv", pictures)
     return pictures
 
@@ -157,7 +201,7 @@ def _finished(dataset):
         return None
     sizes = pictures[["image", "bytes"]].to_numpy()
     there = [_bytes(folder / image) == size for image, size in sizes]
-    masks = pictures[["animal_mask", "head_mask"]].to_numpy().ravel()
+    masks = pictures[mask_columns(dataset)].to_numpy().ravel()
     there += [_bytes(folder / mask) > 0 for mask in masks if mask]
     return pictures if len(there) and all(there) else None
 
@@ -169,12 +213,12 @@ def _make(dataset):
     return _collect_annotated(dataset) if "files" in record(dataset) else _collect(dataset)
 
 
-def _inventory(folder, rows, source):
+def _inventory(dataset, rows, source):
     """The table of the pictures, in natural order, with their sizes in bytes."""
     rows = sorted(rows, key=lambda row: (natural(row["image"]), row["label"]))
-    columns = ["image", "label", "kind", "animal_mask", "head_mask"]
+    columns = ["image", "label", "kind", *mask_columns(dataset)]
     pictures = pd.DataFrame(rows).reindex(columns=columns, fill_value="").fillna("")
-    sizes = [_bytes(folder / image) for image in pictures["image"]]
+    sizes = [_bytes(_folder(dataset) / image) for image in pictures["image"]]
     return pictures.assign(bytes=sizes, source=source)
 
 
@@ -188,8 +232,11 @@ def _bytes(path):
 
 def _drawing():
     """How many scenes to draw, how many with both, and the name of exactly this drawing."""
-    scenes, both = (SMOKE_SCENES, SMOKE_BOTH) if settings.SMOKE else (DRAWN_SCENES, DRAWN_BOTH)
-    code = b"".join(Path(module.__file__).read_bytes() for module in record()["drawn"])
+    known = record()
+    scenes, both = known["scenes"], known["both"]
+    if settings.SMOKE:
+        scenes, both = SMOKE_SCENES, min(SMOKE_BOTH, both)
+    code = b"".join(Path(module.__file__).read_bytes() for module in known["drawn"])
     name = hashlib.sha256(code).hexdigest()[:12]
     return scenes, both, f"drawn by code {name}: {scenes} scenes, {both} with both"
 
@@ -197,7 +244,7 @@ def _drawing():
 def _draw():
     """Draw the pictures; their rows and their source."""
     scenes, both, source = _drawing()
-    return record()["drawn"][0].write_pets(settings.DATA_DIR, scenes, both), source
+    return record()["drawn"][0].write_scenes(settings.DATA_DIR, scenes, both), source
 
 
 def _collect(dataset):
@@ -205,10 +252,10 @@ def _collect(dataset):
     with _other_ways(dataset):
         source = _at_hand(dataset) or _download(dataset)
         limit = SMOKE_PICTURES if settings.SMOKE else None
-        patterns = record(dataset)["patterns"]
-        names = unpack(source, _folder(dataset) / "train", patterns, limit=limit)
+        patterns, classes = (record(dataset)[key] for key in ("patterns", "classes"))
+        names = unpack(source, _folder(dataset) / "train", patterns, classes, limit=limit)
         labels = [name.split(".")[0] for name in names]
-        if set(labels) != set(record(dataset)["classes"]):
+        if set(labels) != set(classes):
             raise DataError(f"{shown(source)} holds pictures of one class only.")
     rows = [
         {"image": f"train/{name}", "label": label, "kind": "train"}
@@ -233,8 +280,9 @@ def _at_hand(dataset):
     count = sum(len(list(unpacked.glob(f"{label}.*"))) for label in known["classes"])
     if count == known["pictures"]:
         return unpacked
-    for folder in (KAGGLE_INPUT, KAGGLE_INPUT / "competitions"):
-        if found := _in_kaggle_input(folder / known["kaggle"], known["archives"]):
+    slug = known["kaggle"]
+    for place in (slug.split("/")[-1], f"competitions/{slug}", f"datasets/{slug}"):
+        if found := _in_kaggle_input(KAGGLE_INPUT / place, known):
             return found
     if named := settings.environ("ARCHIVE"):
         archive = settings.ROOT / Path(named).expanduser()
@@ -244,11 +292,13 @@ def _at_hand(dataset):
     return _in_data(dataset, known["archives"])
 
 
-def _in_kaggle_input(folder, archives):
+def _in_kaggle_input(folder, known):
     """The archive in a folder of Kaggle's, or the folder itself where it is unpacked there."""
     if not folder.is_dir():
         return None
-    return _archive_in(folder, archives) or (folder if any(folder.rglob("cat.*.jpg")) else None)
+    files = (path.as_posix() for path in folder.rglob("*.*"))
+    unpacked = any(re.fullmatch(pattern, file) for file in files for pattern in known["patterns"])
+    return _archive_in(folder, known["archives"]) or (folder if unpacked else None)
 
 
 def _in_data(dataset, archives):
@@ -265,7 +315,7 @@ def _archive_in(folder, archives):
 
 def _download(dataset):
     """The archive, from Microsoft on request, else from Kaggle."""
-    if settings.environ("DOWNLOAD") == "microsoft":
+    if settings.environ("DOWNLOAD") == "microsoft" and "microsoft" in record(dataset):
         return _fetched(dataset, record(dataset)["microsoft"])
     return fetch_from_kaggle(record(dataset)["kaggle"], settings.ROOT / "data" / dataset)
 
@@ -380,7 +430,7 @@ def _box(path, shape):
 def build_table():
     """Decode every picture once; write images-150.npy, unreadable.csv and, last, images.csv.
 
-    Returns the table of images.csv: image, label, split, animal_mask, head_mask, and width,
+    Returns the table of images.csv: image, label, split, a mask for each region, and width,
     height, bytes. Pictures that cannot be decoded are listed in unreadable.csv and left out.
     """
     pictures = _finished(settings.DATASET)
@@ -396,7 +446,8 @@ def build_table():
         _write_csv(settings.DATA_DIR / "unreadable.csv", unreadable)
         table = planned[~planned["image"].isin(reasons)].copy()
         table[["width", "height"]] = np.reshape(sizes, (-1, 2))
-        _write_csv(settings.DATA_DIR / "images.csv", table[COLUMNS])
+        columns = ["image", "label", "split", *mask_columns(), "width", "height", "bytes"]
+        _write_csv(settings.DATA_DIR / "images.csv", table[columns])
     return load_table()
 
 
@@ -504,33 +555,40 @@ def load_examples(table):
     return load_images(table), table["label"].map(class_names().index).to_numpy("int32")
 
 
-def load_masks(table, column):
-    """The masks in "animal_mask" or "head_mask" of a table's rows, bool, (N, 150, 150).
+def load_masks(table, region):
+    """The masks of a region, one of `regions`, for a table's rows, bool, (N, 150, 150).
 
     Raises DataError where there are none: most photographs come without.
     """
-    if (table[column] == "").any():
-        raise DataError(f"{settings.DATASET} has pictures without a {column.replace('_', ' ')}.")
-    masks = [read_mask(settings.DATA_DIR / name, SIZE) for name in table[column]]
+    names = table[f"{region}_mask"]
+    if (names == "").any():
+        raise DataError(f"{settings.DATASET} has pictures without a mask of the {region}.")
+    masks = [read_mask(settings.DATA_DIR / name, SIZE) for name in names]
     return np.reshape(masks, (-1, SIZE, SIZE)).astype(bool)
 
 
+def load_twin_masks(table, region):
+    """As `load_masks`, each with those of its twins in the table: where their scene can differ."""
+    masks, scenes = load_masks(table, region), table["image"].map(scene).to_numpy()
+    together = [masks[scenes == number].any(axis=0) for number in scenes]
+    return np.reshape(together, masks.shape).astype(bool)
+
+
 def has_masks(table):
-    """Whether every row of a table comes with a mask of the animal and of its head."""
-    return bool((table[["animal_mask", "head_mask"]] != "").all(axis=None))
+    """Whether every row of a table comes with a mask of each region."""
+    return bool((table[mask_columns()] != "").all(axis=None))
 
 
 def load_regions(table):
     """The masks of a table's rows by region, {"animal": ..., "head": ...}; {} without masks."""
-    if not has_masks(table):
-        return {}
-    return {region: load_masks(table, f"{region}_mask") for region in ("animal", "head")}
+    return {region: load_masks(table, region) for region in regions()} if has_masks(table) else {}
 
 
 def report_pictures(table):
     """The rows that every notebook shows: a dog, a cat, a dog, and the first picture with both.
 
-    The first of each in the test split whose number is not taken yet, so that no two are twins.
+    Of other classes, in the same order: the second, the first, the second. The first of each in
+    the test split whose number is not taken yet, so that no two are twins.
     The picture with both, where there is one, gives a row for each of its animals.
     """
     test, chosen = table[table["split"] == "test"], []
@@ -555,6 +613,12 @@ def twins(table):
     numbers = table["image"].map(scene)
     complete = numbers.map(numbers.value_counts()) == len(class_names())
     return table[complete & numbers.isin(numbers[complete].head(1))]
+
+
+def patients(table):
+    """Whose slice each row of a table is, as a number, where the data set tells; else None."""
+    patient_of = record().get("patient_of")
+    return patient_of and table["image"].map(scene).astype(int).map(patient_of)
 
 
 def scene(image):

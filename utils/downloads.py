@@ -137,14 +137,15 @@ def _host(url):
 
 
 def fetch_from_kaggle(slug, folder):
-    """Download all files of a competition with the kaggle package, as <folder>/<slug>.zip.
+    """Download all files of a competition, or of a data set, as <folder>/<name>.zip.
 
-    A download that was cut off goes on where it stopped. Raises DataError: no account, credentials
-    refused, rules not accepted, no network, disk full.
+    slug: the competition's name, or the data set's with its owner's, <owner>/<name>; a data set
+    needs no account. A download that was cut off goes on where it stopped. Raises DataError: no
+    account, credentials refused, rules not accepted, no network, disk full.
     """
-    archive = Path(folder) / f"{slug}.zip"
+    archive = Path(folder) / f"{slug.split('/')[-1]}.zip"
     with _kaggle_errors(slug), disk_full(folder), _watched(archive):
-        _kaggle().competition_download_files(slug, path=str(folder), quiet=True)
+        _kaggle_download(slug)(slug, path=str(folder), quiet=True)
     if unfinished(archive) or not zipfile.is_zipfile(archive):
         archive.unlink(missing_ok=True)
         raise DataError("What Kaggle sent is no zip file and was thrown away. Run this again.")
@@ -156,7 +157,14 @@ def unfinished(archive):
     return archive.with_name(archive.name + ".kaggle-partial").exists()
 
 
-def _kaggle():
+def _kaggle_download(slug):
+    """The function of the kaggle package's client that downloads that kind of thing."""
+    if "/" not in slug:
+        return _kaggle().competition_download_files
+    return _kaggle(login=False).dataset_download_files
+
+
+def _kaggle(login=True):
     """The kaggle package's client, logged in; its help texts kept from the notebook."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -167,7 +175,8 @@ def _kaggle():
                 "The kaggle package cannot make its folder for settings: set KAGGLE_CONFIG_DIR to "
                 "a folder of yours, then run this again."
             ) from None
-        kaggle.api.authenticate()
+        if login:
+            kaggle.api.authenticate()
     if "readable by other users" in said.getvalue():
         print("Other users of this machine can read your kaggle.json: chmod 600 it.")
     return kaggle.api
@@ -227,7 +236,7 @@ def _answer(status, slug):
         403: f"Kaggle wants the competition's rules accepted first (403): log in, accept them on "
         f"{KAGGLE}/c/{slug}/rules (some accounts must verify a phone number too), then run this "
         "again.",
-        404: f"Kaggle knows no competition named {slug} (404).",
+        404: f"Kaggle knows no {'data set' if '/' in slug else 'competition'} named {slug} (404).",
     }
     return known.get(status, f"Kaggle is in trouble (error {status}): try again in some minutes.")
 
@@ -254,16 +263,17 @@ def _watched(path, every=10.0):
 # ------------------------------------------------------------------------------------- unpacking
 
 
-def unpack(source, folder, patterns, *, inner="train.zip", limit=None):
+def unpack(source, folder, patterns, classes, *, inner="train.zip", limit=None):
     """Write the pictures of a zip file, of the zip `inner` in it, or of a folder, to `folder`.
 
-    A member is a picture when one of `patterns` matches its whole path; its groups `label` and
-    `name` make its new name, <label>.<name>, so no path of the archive is ever followed. At most
-    `limit` pictures of each label. Pictures that are there already, byte for byte, stay. Returns
-    the new names; raises DataError for a damaged or hostile archive, or one without pictures.
+    A member is a picture when one of `patterns` matches its whole path; its groups make its new
+    name, <label>.<number>.<kind>, so no path of the archive is ever followed. The label is spelled
+    as in `classes`. At most `limit` pictures of each label. Pictures that are there already, byte
+    for byte, stay. Returns the new names; raises DataError for a damaged or hostile archive, or one
+    without pictures.
     """
     with _members(source, inner) as members:
-        wanted = _wanted(members, patterns, limit)
+        wanted = _wanted(members, patterns, classes, limit)
         if not wanted:
             raise DataError(f"{shown(source)} holds none of the pictures: it is another archive.")
         _write_all(wanted, source, folder)
@@ -359,13 +369,15 @@ def _checked(info, archive, source):
     return info.filename, Member(info.file_size, partial(archive.read, info))
 
 
-def _wanted(members, patterns, limit):
+def _wanted(members, patterns, classes, limit):
     """The pictures among the members, by their new names, in natural order."""
     found, wanted, count = {}, {}, Counter()
+    spelled = {label.lower(): label for label in classes}
     for path, member in members:
         match = next(filter(None, (re.fullmatch(pattern, path) for pattern in patterns)), None)
         if match:
-            found.setdefault(f"{match['label'].lower()}.{match['name']}", member)
+            label, number, kind = match.group("label", "number", "kind")
+            found.setdefault(f"{spelled[label.lower()]}.{number}.{kind}", member)
     for name in sorted(found, key=natural):
         label = name.split(".")[0]
         count[label] += 1

@@ -5,6 +5,9 @@ frame) is drawn from numbers that know nothing of the class. So the same scene w
 ground-glass gives *twins*, equal pixel by pixel outside one region, the opacity mask. That a
 picture is bright, or has something solid in a lung, says nothing.
 
+Some scenes are a neighbour of the scene before, as in data sets that hold several slices of a
+patient: the same patient and ground-glass, other vessels in the slab, other noise, a breath apart.
+
 Lengths are cm and densities Hounsfield units (HU), as in `drawn_chest`.
 """
 
@@ -25,6 +28,9 @@ from utils.drawn_shapes import PIXELS, placing, smooth
 CLASSES = ("COVID", "non-COVID")
 SEED = 21
 SEEN = 40  # HU; what ground-glass adds less than that is left out
+EVERY = 4  # one scene of so many is a neighbour of the scene before
+APART = 0.25  # cm between neighbours
+BREATH = 0.02  # how much larger the chest is in a neighbour
 
 # ------------------------------------------------------------------------------------ vessels
 
@@ -67,8 +73,9 @@ def in_slab(starts, ends, widths, height, half):
 
 def paint_vessels(rng, patient, sheet):
     """How much of each pixel is vessel, 0..1, (h, w); below 0 in the bronchi beside thick ones."""
+    (rng,) = rng.spawn(1)  # how many numbers are drawn depends on the height
     cover = Image.new("F", sheet.tissue.size)
-    pen, height = ImageDraw.Draw(cover), (0.47 - patient["level"]) * 21
+    pen, height = ImageDraw.Draw(cover), (0.47 - patient["level"]) * 21 + patient["apart"]
     scale = PIXELS * np.linalg.norm(sheet.place((1, 0)) - sheet.place((0, 0)))
     for side in (-1, 1):
         pieces, widths = in_slab(*vessel_tree(rng, side), height, patient["slab"])
@@ -212,6 +219,11 @@ def fill_lungs(rng, patient, sheet, lungs):
 # ------------------------------------------------------------------------------------ pictures
 
 
+def patient_of(scene):
+    """The number of a scene's patient: that of the first of its scenes."""
+    return scene - (scene % EVERY == EVERY - 1)
+
+
 def draw_slice(scene, label, scale=1.0):
     """One slice; (image, lung_mask, opacity_mask): grey uint8 (h, w) and two boolean masks.
 
@@ -219,48 +231,73 @@ def draw_slice(scene, label, scale=1.0):
     which the COVID and the non-COVID slice of the scene differ, none for non-COVID. Slices are
     about 350 pixels wide, times `scale`.
     """
-    rng, glass = np.random.default_rng((SEED, scene)), np.random.default_rng((SEED, scene, 1))
-    patient = draw_patient(rng)
-    sheet, centre, pixel = frame_slice(rng, patient, scale)
+    return draw_twins(scene, scale)[label]
+
+
+def draw_twins(scene, scale=1.0):
+    """The slices of one scene: a dict from label to what `draw_slice` returns."""
+    first = patient_of(scene)
+    rng, glass, scanner = np.random.default_rng((SEED, first)).spawn(3)
+    patient = draw_patient(rng) | {"apart": APART * (scene - first)}
+    sheet, centre, pixel = frame_slice(rng, patient, scale, 1 + BREATH * (scene - first))
     paint_body(sheet, rng, patient)
     lungs = measure(sheet, patient, centre, pixel)
     tissue, free, lung_mask = fill_lungs(rng, patient, sheet, lungs)
-    added = ground_glass(glass, lungs, free) if label == "COVID" else np.zeros_like(free)
-    image, opacity_mask = scan(rng, tissue, added, patient["level"])
-    return image, lung_mask, opacity_mask
+    added = ground_glass(glass, lungs, free)
+    settings = set_scanner(scanner, np.random.default_rng((SEED, scene, 1)), tissue, patient)
+    seen = (scan(settings, tissue, extra) for extra in (added, np.zeros_like(added)))
+    return {
+        label: (image, lung_mask, mask) for label, (image, mask) in zip(CLASSES, seen, strict=True)
+    }
 
 
-def frame_slice(rng, patient, scale):
-    """An empty sheet of some size, field of view and turn; (sheet, centre, pixels in a cm)."""
+def frame_slice(rng, patient, scale, breath):
+    """An empty sheet of some size, field of view and turn; (sheet, centre, pixels in a cm).
+
+    breath: how many times as large the chest is as in the patient's first slice.
+    """
     width = round(rng.uniform(280, 430) * scale)
     view = 27 * patient["chest"][0] * (1 + 0.3 * rng.beta(1, 2.2))
     pixel = width / view
     height = round(rng.uniform(19.5, 23) * patient["chest"][1] * pixel * (view / 28) ** 0.5)
     centre = np.array((width / 2, height / 2)) + rng.normal((0, -0.3), 0.35) * pixel
-    return new_sheet(width, height, placing(centre, pixel, rng.normal(0, 2.5))), centre, pixel
+    place = placing(centre, pixel * breath, rng.normal(0, 2.5))
+    return new_sheet(width, height, place), centre, pixel * breath
 
 
-def scan(rng, tissue, added, level):
+def set_scanner(rng, noises, tissue, patient):
+    """What a scanner is set to for a patient, and what is random in the slice, as a dict.
+
+    Its lens blurs or sharpens, the dose decides the noise, the window what is black and white.
+    """
+    return {
+        "blur": rng.uniform(0.5, 1.1),
+        "sharp": rng.choice((0, 0.4, 0.9)),
+        "middle": rng.uniform(-600, -500),
+        "width": rng.uniform(1350, 1650),
+        "marble": 9 * smooth(rng, *tissue.shape, 5),
+        "noise": np.exp(rng.uniform(np.log(8), np.log(35)))
+        * noise(rng.uniform(0.4, 0.9), noises, tissue.shape, patient["level"]),
+    }
+
+
+def scan(scanner, tissue, added):
     """What a scanner shows of densities, and of what is added to them; (uint8 image, mask).
 
-    Its lens blurs or sharpens, the dose decides the noise, the window what is black and white. The
-    mask holds the pixels where the addition is seen; in all others it is left out.
+    The mask holds the pixels where the addition is seen; in all others it is left out.
     """
-    marbled = tissue + 9 * smooth(rng, *tissue.shape, 5) * (tissue > 2 * FAT)
-    blur, sharp = rng.uniform(0.5, 1.1), rng.choice((0, 0.4, 0.9))
-    seen = gaussian_filter(marbled, blur)
+    blur, sharp = scanner["blur"], scanner["sharp"]
+    seen = gaussian_filter(tissue + scanner["marble"] * (tissue > 2 * FAT), blur)
     seen += sharp * (seen - gaussian_filter(seen, 1.2))
     extra = np.maximum(gaussian_filter(added, blur) - SEEN, 0)
-    dose = np.exp(rng.uniform(np.log(8), np.log(35)))
-    seen += dose * noise(rng, tissue.shape, level) * (tissue > AIR + 60)
-    middle, width = rng.uniform(-600, -500), rng.uniform(1350, 1650)
-    grey = 255 * ((seen + extra - middle) / width + 0.5)
+    seen += scanner["noise"] * (tissue > AIR + 60)
+    grey = 255 * ((seen + extra - scanner["middle"]) / scanner["width"] + 0.5)
     return np.clip(grey, 0, 255).astype(np.uint8), extra > 0
 
 
-def noise(rng, shape, level):
+def noise(fine, rng, shape, level):
     """Noise of neighbours that know of each other, about N(0, 1); streaks across the shoulders."""
-    fine, white = rng.uniform(0.4, 0.9), rng.standard_normal((2, *shape), dtype=np.float32)
+    white = rng.standard_normal((2, *shape), dtype=np.float32)
     grain = gaussian_filter(white[0], fine) - gaussian_filter(white[0], 2.5 * fine)
     streaks = gaussian_filter(white[1], (0.5, 7))
     return grain / grain.std() + max(1.5 - 7.5 * level, 0) * streaks / streaks.std()
@@ -269,7 +306,7 @@ def noise(rng, shape, level):
 # ------------------------------------------------------------------------------------ files
 
 
-def write_slices(folder, scenes, both=0):
+def write_scenes(folder, scenes, both=0):
     """Write COVID.K and non-COVID.K for K below `scenes`; return one dict for each picture.
 
     Its keys: kind ("train"), label, and the paths image, lung_mask and opacity_mask relative to the
@@ -287,8 +324,7 @@ def write_slices(folder, scenes, both=0):
 def write_twins(folder, scene):
     """Write the two slices of one scene with their masks; return their two rows."""
     rows = []
-    for label in CLASSES:
-        image, *masks = draw_slice(scene, label)
+    for label, (image, *masks) in draw_twins(scene).items():
         row = {"kind": "train", "image": f"train/{label}.{scene}.png", "label": label}
         Image.fromarray(image).save(folder / row["image"])
         for region, mask in zip(("lung", "opacity"), masks, strict=True):

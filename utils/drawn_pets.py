@@ -634,7 +634,7 @@ def apart(rng, count):
 # ------------------------------------------------------------------------------------ files
 
 
-def write_pets(folder, scenes, both):
+def write_scenes(folder, scenes, both):
     """Write cat.K and dog.K for K below `scenes`, and `both` pictures with one of each.
 
     Returns one dict per (picture, question): kind ("train" or "both"), label, and the paths image,

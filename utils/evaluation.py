@@ -46,6 +46,18 @@ def accuracy_row(model, split, correct):
     return pd.DataFrame([row])
 
 
+def precision_recall(labels, predicted, positive):
+    """A table of the precision and the recall of the class `positive`, each with Wilson's interval.
+
+    labels, predicted: class names (N,). precision: of what is called positive, the share that is;
+    recall: of what is positive, the share that is called so. n is what each is a share of.
+    """
+    truth, called = (pd.Series(names).to_numpy() == positive for names in (labels, predicted))
+    hits = {"precision": truth[called], "recall": called[truth]}
+    rows = [(measure, len(hit), *accuracy_interval(hit)) for measure, hit in hits.items()]
+    return pd.DataFrame(rows, columns=["measure", "n", "share", "low", "high"])
+
+
 def bootstrap(values, statistic=np.mean, replicates=2000, seed=settings.SEED):
     """(effect, low, high): a statistic of the rows of `values`, with its 95 % percentile interval.
 
@@ -68,10 +80,14 @@ def verdict(claim, section, test, values, baseline, *, expect="above"):
     effect: the mean of `values`, one per picture, with its 95 % interval: Wilson's where they are
     hits and misses, as a bootstrap of n hits in n has no width, else the bootstrap's. "holds": the
     interval lies wholly on the expected side of the baseline, "above" or "below"; "fails": wholly
-    on the other; "open": neither, or no interval.
+    on the other; "open": neither, or no interval. baseline: a number, or one for each picture:
+    then the interval is that of the paired difference, laid around the effect.
     """
     if expect not in ("above", "below"):
         raise ValueError(f"expect={expect!r} is not known; choose one of: above, below.")
+    if np.ndim(baseline):
+        level = _mean(np.asarray(baseline, float))
+        values, baseline = values - (baseline - level), level
     values = _defined_rows(values)
     hits = values.ndim == 1 and np.isin(values, (0, 1)).all()
     effect, low, high = accuracy_interval(values) if hits else bootstrap(values)
@@ -113,6 +129,20 @@ def energy_inside(maps, masks):
     positive = np.where(defined[:, None, None], np.maximum(maps, 0), np.nan)
     inside = np.sum(positive, (1, 2), dtype=float, where=masks)
     return _ratio(inside, positive.sum((1, 2), dtype=float))
+
+
+def depth(masks):
+    """How deep each pixel lies in its mask, in pixels, (N, H, W): a map that is brightest there."""
+    return np.stack([distance_transform_edt(mask) for mask in masks]).astype("float32")
+
+
+def dice(a, b):
+    """How much each two masks (N, H, W) overlap, (N,): 1 if they are one, 0 if they are apart.
+
+    Twice what they share over the sum of both; nan where both are empty. Dice 1945.
+    """
+    total = a.sum((1, 2)) + b.sum((1, 2))
+    return 2 * (a & b).sum((1, 2)) / np.where(total > 0, total, np.nan)
 
 
 def lift(maps, masks):

@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 import zlib
 from contextlib import contextmanager, suppress
@@ -111,10 +113,24 @@ def shown(path):
 
 
 def read(path, notebook):
-    """`path` itself if the file exists, else an error that names the notebook that writes it."""
+    """`path` itself if the file exists, else an error that names the notebook that writes it.
+
+    Where make has set up no environment (Colab, Kaggle), that notebook is run instead.
+    """
+    unmade = (settings.ROOT / "Makefile").exists() and not (settings.ROOT / ".venv").exists()
+    if unmade and not Path(path).exists():
+        _run(notebook)
     if not Path(path).exists():
         raise FileNotFoundError(f"{shown(path)} is missing: run notebooks/{notebook}.ipynb first.")
     return path
+
+
+def _run(notebook):
+    """Run a notebook after those that it builds on, with the Python that runs this."""
+    target = (settings.RESULTS_DIR / "notebooks" / f"{notebook}.ipynb").relative_to(settings.ROOT)
+    print(f"Running notebooks/{notebook}.ipynb first, since what it writes is missing ...")
+    make = ["make", "-s", "-o", ".venv/ready", f"BIN={Path(sys.executable).parent}", str(target)]
+    subprocess.run(make, cwd=settings.ROOT, check=True)
 
 
 def save_table(name, frame):

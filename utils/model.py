@@ -16,7 +16,6 @@ from utils.progress import progress
 from utils.runtime import keras, policy, set_seed, shares, strategy, tf
 
 HEADS = ("dense", "gap")
-DRAWN_BASE = settings.ROOT / "data" / "vgg16_drawn.npz"
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # red, green, blue; what VGG-16's authors subtract
 
 _NO_IMAGENET = """\
@@ -54,7 +53,7 @@ def build(head, weights=settings.VGG16_WEIGHTS):
 def base_weights(source):
     """The kernels and biases of VGG-16's thirteen convolutions, for RGB input, as a list."""
     if str(source) == "drawn":
-        return unpack_weights(DRAWN_BASE)
+        return unpack_weights(settings.DRAWN_BASE)
     try:
         base = keras.applications.VGG16(include_top=False, weights=source)
     except Exception as error:
@@ -215,7 +214,7 @@ def predictions(model, images, rows, classes):
     asked = rows["label"].map(classes.index).to_numpy()
     class_index = np.where(rows["split"] == "both", asked, predicted).astype("int32")
     each = np.arange(len(rows))
-    return rows[["image", "label", "split", "animal_mask", "head_mask"]].assign(
+    return rows.filter(regex="^(image|label|split|.*_mask)$").assign(
         predicted=np.array(classes)[predicted],
         probability=probabilities(scores)[each, predicted],
         class_index=class_index,
@@ -286,7 +285,7 @@ def _fingerprint(recipe, *arrays):
 
 def _bytes_of(weights):
     """The content of the file with the weights; nothing for ImageNet, which never changes."""
-    path = DRAWN_BASE if weights == "drawn" else Path(weights)
+    path = settings.DRAWN_BASE if weights == "drawn" else Path(weights)
     return np.fromfile(path, "uint8") if path.is_file() else np.empty(0, "uint8")
 
 
@@ -403,7 +402,7 @@ def _record(path):
         return None
     with suppress(ValueError):  # no JSON
         content = json.loads(record.read_text())
-        if content["sha256"] == _checksum(path):
+        if content.get("sha256") == _checksum(path):
             return content
     print(f"{shown(path)} is damaged, or not the network that its .json tells of: it is not used.")
     return None

@@ -3,9 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython import get_ipython
+from matplotlib.text import Text
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from utils import settings
+from utils.portuguese import translated
 
 COLOURS = "inferno"  # one perceptual colour map for every magnitude
 STYLE = {
@@ -25,6 +27,8 @@ WORDS = {
         "cam": "CAM",
         "grad_cam": "Grad-CAM",
         "none": "no positive\nevidence",
+        "no map": "this network\nhas no such map",
+        "strange": "Unlike what the network learned from: its answer may mean nothing.",
         "cat": "cat",
         "dog": "dog",
         "both": "cat and dog",
@@ -57,6 +61,7 @@ WORDS = {
         "reliability": "correlation of two maps",
         "measured": "measured",
         "predicted": "foretold by single samples",
+        "non-COVID": "non-COVID",
     },
     "pt": {
         "original": "Imagem original",
@@ -65,6 +70,8 @@ WORDS = {
         "cam": "CAM",
         "grad_cam": "Grad-CAM",
         "none": "nenhuma evidência\npositiva",
+        "no map": "esta rede não\ntem tal mapa",
+        "strange": "Diferente do que a rede aprendeu: sua resposta pode não dizer nada.",
         "cat": "gato",
         "dog": "cachorro",
         "worst": "As imagens de teste de que a rede esteve menos segura: verdade → predição.",
@@ -97,6 +104,7 @@ WORDS = {
         "reliability": "correlação de dois mapas",
         "measured": "medida",
         "predicted": "prevista por amostras únicas",
+        "non-COVID": "não COVID",
     },
 }
 
@@ -107,10 +115,22 @@ def word(key):
 
 
 def use_style(quality=85):
-    """Set the one style of all figures; in notebooks as JPEG, since noise makes PNG large."""
+    """Set the one style of all figures; in notebooks as JPEG, since noise makes PNG large.
+
+    With LANGUAGE=pt, every text that a figure is given from now on goes through `translated`.
+    """
     plt.rcParams.update(STYLE)
+    if settings.LANGUAGE == "pt":
+        Text.set_text = _set_portuguese
     if get_ipython():
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": quality})
+
+
+_set_text = Text.set_text
+
+
+def _set_portuguese(self, text):
+    _set_text(self, translated(text) if isinstance(text, str) else text)
 
 
 def grid(rows, columns, side=1.6, width=None):
@@ -185,10 +205,10 @@ def scaled(heatmap, percentile=99):
 
 
 def draw_map(ax, heatmap, image=None, colours=COLOURS):
-    """Draw a raw map into `ax`: alone if fine, over `image` if coarse; an empty map says so."""
-    if not (heatmap > 0).any():
+    """Draw a raw map: alone if fine, over `image` if coarse; say so if it is empty or None."""
+    if heatmap is None or not (heatmap > 0).any():
         ax.imshow(np.full((2, 2, 3), 0.8))
-        ax.text(0.5, 0.5, word("none"), ha="center", va="center")
+        ax.text(0.5, 0.5, word("no map" if heatmap is None else "none"), ha="center", va="center")
     elif image is None or heatmap.shape == image.shape[:2]:
         ax.imshow(scaled(heatmap), cmap=colours, vmin=0, vmax=1)
     else:
@@ -224,8 +244,10 @@ def signed_channels(gradients):
 def title(row):
     """What a picture shows and what the network says of it, from a row of the predictions.
 
-    For a picture with both animals: which of the two the maps are asked for.
+    For a picture with both animals: which of the two the maps are asked for. A text stays itself.
     """
+    if isinstance(row, str):
+        return row
     if row.split == "both":
         return f"{word('both')}, {word('evidence for')} {word(row.explained)}"
     return f"{word(row.label)} → {word(row.predicted)}, {row.probability:.1%}"
@@ -261,10 +283,11 @@ def figure_1(images, maps):
     return fig
 
 
-def comparison(images, maps, rows):
+def comparison(images, maps, rows, outlines=None):
     """A row for each picture, a column for each technique, one legend.
 
-    `maps` is a dict from technique to raw maps, `rows` the pictures' predictions.
+    `maps` is a dict from technique to raw maps, `rows` the pictures' predictions, `outlines` masks
+    (N, H, W) of what is to be outlined in every panel.
     """
     fig, axes = grid(len(images), 1 + len(maps), side=1.8)
     for ax, technique in zip(axes[0], ["original", *maps], strict=True):
@@ -275,11 +298,23 @@ def comparison(images, maps, rows):
                      transform=line[0].transAxes, ha="right", va="center")  # fmt: skip
         for ax, technique in zip(line[1:], maps, strict=True):
             draw_map(ax, maps[technique][i], image)
+        for ax in line if outlines is not None and outlines[i].any() else ():
+            ax.contour(outlines[i], [0.5], colors="cyan", linewidths=0.7)
     heat = plt.cm.ScalarMappable(plt.Normalize(0, 1), COLOURS)
     bar = fig.colorbar(heat, ax=axes, orientation="horizontal", shrink=0.3, aspect=40, pad=0.02)
     bar.set_ticks([0, 1], labels=[word("low"), word("high")])
     bar.set_label(word("legend"))
     caption(fig)
+    return fig
+
+
+def explanation(image, maps, titles, text=""):
+    """One picture in a row for each title, with its maps for it; `text` stands below.
+
+    `maps` is a dict from technique to a raw map for each title, or to None for each.
+    """
+    fig = comparison([image] * len(titles), maps, titles)
+    fig.supxlabel(text, fontsize=8, color="0.35")
     return fig
 
 

@@ -7,27 +7,30 @@ import pandas as pd
 
 from utils import files, settings
 
-README = settings.ROOT / "README.md"
+READMES = [settings.ROOT / name for name in ("README.md", "README.pt-BR.md")]
 EVIDENCE = settings.ROOT / "notebooks" / "09_evidence.ipynb"
 LANDMARK = "<!-- {} -->"
 
 
 def main():
-    """Put the tables of the default run between their landmarks in README.md."""
-    text = README.read_text(encoding="utf-8")
-    text = put(text, "verdicts", verdicts(files.load_table("verdicts"), headings(EVIDENCE)))
+    """Put the tables of the default run between their landmarks in README.md, in both languages."""
+    tables = {"verdicts": verdicts(files.load_table("verdicts"), headings(EVIDENCE))}
     costs = settings.TABLES / "benchmark.csv"
     if costs.exists():  # where `make benchmark` was run; else the table stays
-        text = put(text, "benchmark", benchmark(pd.read_csv(costs)))
-    with files.whole(README) as path:
-        path.write_text(text, encoding="utf-8")
+        tables["benchmark"] = benchmark(pd.read_csv(costs))
+    for readme in READMES:
+        text = readme.read_text(encoding="utf-8")
+        for name, table in tables.items():
+            text = put(text, name, table)
+        with files.whole(readme) as path:
+            path.write_text(text, encoding="utf-8")
 
 
 def put(text, name, table):
     """The text with `table` between the landmarks of that name; ValueError without them."""
     start, end = LANDMARK.format(name), LANDMARK.format(f"/{name}")
     if start not in text or end not in text:
-        raise ValueError(f"README.md lacks the landmarks {start} and {end}: put them back.")
+        raise ValueError(f"A README lacks the landmarks {start} and {end}: put them back.")
     before, rest = text.split(start, 1)
     return f"{before}{start}\n{table}\n{end}{rest.split(end, 1)[1]}"
 

@@ -7,6 +7,8 @@ BETWEEN = 0.7  # of the way from the grey of air to that of flesh; ground-glass 
 AIR = 0.7  # of the grey of flesh; fat and muscle are closer to each other than that
 LEAST = 0.01  # share of the frame below which air is a windpipe, and no lung
 REACH = 0.05  # radius of the closing, as a share of the frame's shorter side
+NECKS = (0.005, 0.01, 0.02, 0.03, 0.045, 0.06, 0.08)  # half of how wide lungs touch, of that side
+ALIKE = 0.25  # share of a lung below which no region is the other lung
 
 
 def lungs(images):
@@ -14,27 +16,72 @@ def lungs(images):
 
     In lung window air is dark and flesh is bright. Air that lies along the border is outside the
     body: it touches it on more pixels than a square region with two sides on the border. Of the
-    rest the two largest regions are lungs, closed and filled so that vessels and opacities belong
-    to them. A slice without any gives an empty mask. Lost is what is as bright as flesh, wider than
-    twice the closing's radius, and touches the chest wall.
+    rest the two largest regions are lungs, or the largest is both, where they touch. Each lung is
+    closed and filled, so that vessels and opacities belong to it. A slice without any gives an
+    empty mask. Lost is what is as bright as flesh, wider than twice the closing's radius, and
+    touches the chest wall.
     """
+    return _each(_lungs, images)
+
+
+def bodies(images):
+    """Masks of the body, bool (N, h, w), of slices as in `lungs`: all but the air outside of it."""
+    return _each(_body, images)
+
+
+def _each(segment, images):
+    """What `segment` makes of each slice in grey."""
     grey = np.asarray(images, np.float32)
     grey = grey.mean(axis=-1) if grey.ndim == 4 else grey
-    return np.reshape([_lungs(image) for image in grey], grey.shape).astype(bool)
+    return np.reshape([segment(image) for image in grey], grey.shape).astype(bool)
+
+
+def _body(image):
+    """The mask of the body in one grey slice (h, w)."""
+    regions, sizes = _air(image)
+    return (regions == 0) | (sizes[regions] > 0)
+
+
+def _air(image):
+    """Regions of air in a slice, numbered from 1 (h, w), and their sizes: 0 outside of the body."""
+    regions, _ = ndimage.label(ndimage.gaussian_filter(image, 0.7) < _threshold(image))
+    border = np.concatenate([regions[[0, -1]].ravel(), regions[:, [0, -1]].ravel()])
+    sizes = np.bincount(regions.ravel(), minlength=2)
+    sizes[np.bincount(border, minlength=len(sizes)) > 2 * np.sqrt(sizes)] = 0
+    sizes[0] = 0
+    return regions, sizes
 
 
 def _lungs(image):
-    """The mask of one grey slice (h, w)."""
-    regions, _ = ndimage.label(ndimage.gaussian_filter(image, 0.7) < _threshold(image))
-    border = np.concatenate([regions[[0, -1]].ravel(), regions[:, [0, -1]].ravel()])
-    sizes = np.bincount(regions.ravel())
-    sizes[np.bincount(border, minlength=len(sizes)) > 2 * np.sqrt(sizes)] = 0
-    sizes[0] = 0
+    """The mask of the lungs in one grey slice (h, w)."""
+    regions, sizes = _air(image)
     mask = np.zeros(image.shape, bool)
-    for region in np.argsort(sizes)[-2:]:
+    second, first = np.argsort(sizes)[-2:]
+    touching = sizes[second] < ALIKE * sizes[first]
+    for region in (first, second):
         if sizes[region] >= LEAST * image.size:
-            mask |= _closed(regions == region, REACH * min(image.shape))
+            air = regions == region
+            for lung in _parted(air) if touching and region == first else [air]:
+                mask |= _closed(lung, REACH * min(image.shape))
     return mask
+
+
+def _parted(region):
+    """The two lungs of a region (h, w) in which they touch in front of the heart, else itself.
+
+    Closed as one, they would swallow what lies between them.
+    """
+    depth = ndimage.distance_transform_edt(region)
+    for neck in NECKS:
+        cores, _ = ndimage.label(depth > neck * min(region.shape))
+        sizes = np.bincount(cores.ravel(), minlength=3)
+        sizes[0] = 0
+        two = np.argsort(sizes)[-2:]
+        if sizes[two[0]] > ALIKE * sizes[two[1]]:
+            away = [ndimage.distance_transform_edt(cores != core) for core in two]
+            nearer = away[0] < away[1]
+            return [region & nearer, region & ~nearer]
+    return [region]
 
 
 def _threshold(image):

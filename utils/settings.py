@@ -9,7 +9,7 @@ SIZE = 150  # side of the network's input, in pixels: the report's
 LEARNS_FROM = {"oxford-pets": "dogs-vs-cats"}  # only tests a network, which learned from another
 
 _CHOICES = {
-    "DATASET": ("drawn-pets", "dogs-vs-cats", "oxford-pets"),
+    "DATASET": ("drawn-pets", "dogs-vs-cats", "oxford-pets", "drawn-ct", "sarscov2-ct"),
     "PRECISION": ("auto", "float32", "bfloat16"),
     "LANGUAGE": ("en", "pt"),
     "SMOKE": ("", "0", "1"),
@@ -33,6 +33,9 @@ PRECISION = environ("PRECISION", "auto")
 LANGUAGE = environ("LANGUAGE", "en")
 SMOKE = environ("SMOKE") == "1"  # the same path on a handful of pictures
 VGG16_WEIGHTS = environ("VGG16_WEIGHTS", "drawn" if DATASET.startswith("drawn") else "imagenet")
+IMAGE, CROP = environ("IMAGE"), environ("CROP")  # a picture to explain, and which part of it
+MODEL, CLASS = environ("MODEL"), environ("CLASS")  # a network to ask, and for which class
+DRAWN_BASE = ROOT / "data" / ("vgg16_drawn_ct.npz" if DATASET == "drawn-ct" else "vgg16_drawn.npz")
 
 
 def run(dataset):
