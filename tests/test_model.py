@@ -312,7 +312,8 @@ def test_a_damaged_checkpoint_is_not_used_but_the_one_before(
     assert same_weights(whole, resumed) and history == resumed_history
 
 
-@pytest.mark.parametrize("damage", [flip, pytest.param(cut, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [flip, cut])
 @pytest.mark.fault("a damaged trained network ({damage.__name__})", "is trained again", "itself")
 def test_a_damaged_network_is_trained_again(small, capsys, damage):
     train, folder = small
