@@ -70,10 +70,11 @@ kills: $(READY) ## kill a run twenty times at random moments and compare its fig
 smoke: $(READY)
 	@$(BIN)/python -m utils.alone results/smoke.lock sh -c \
 	    'rm -rf results/*-smoke data/*-smoke; \
-	    $(MAKE) --no-print-directory $(DEFAULTS) SMOKE=1 DATASET=drawn-pets notebooks appendix site && \
-	    $(MAKE) --no-print-directory $(DEFAULTS) SMOKE=1 DATASET=drawn-ct notebooks site'
+	    $(MAKE) -j1 --no-print-directory $(DEFAULTS) SMOKE=1 DATASET=drawn-pets notebooks appendix site && \
+	    $(MAKE) -j1 --no-print-directory $(DEFAULTS) SMOKE=1 DATASET=drawn-ct notebooks site'
 
-notebooks: $(NOTEBOOKS)
+notebooks: $(READY)
+	@$(ALONE) $(MAKE) --no-print-directory $(NOTEBOOKS)
 
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks

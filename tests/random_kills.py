@@ -98,7 +98,9 @@ def undisturbed(folder):
 
 def moments(reference):
     """Pairs (notebook, seconds from its start), evenly drawn over the time of a run, in order."""
-    ran = sorted((reference / "notebooks").glob("0*.ipynb"), key=lambda path: path.stat().st_mtime)
+    ran = sorted(
+        (reference / "notebooks").glob("[0-9]*.ipynb"), key=lambda path: path.stat().st_mtime
+    )
     ends = np.array([path.stat().st_mtime for path in ran])
     starts = np.array([(reference / "notebooks" / "settings").stat().st_mtime, *ends[:-1]])
     for moment in np.sort(

@@ -98,11 +98,8 @@ def undisturbed(tmp_path_factory):
     return network.get_weights(), history
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [MOMENTS[0], *(pytest.param(moment, marks=pytest.mark.slow) for moment in MOMENTS[1:])],
-    ids=lambda moment: moment.__name__,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
 @pytest.mark.fault(
     "SIGKILL of a training with dropout, {moment.__name__}",
     "goes on to the same weights, bit by bit; nothing is left behind",
@@ -114,7 +111,7 @@ def test_a_killed_training_ends_in_the_weights_of_one_that_was_not(
     code = f"from tests import test_kills as t; t.killed({str(tmp_path)!r}, {moment.__name__!r})"
     died = subprocess.run([sys.executable, "-c", code], cwd=settings.ROOT, capture_output=True)
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
-    assert list(tmp_path.glob("unfinished-*-0001.keras")), "it got beyond the first epoch"
+    assert list(tmp_path.glob("unfinished-*.keras")), "it got beyond the first epoch"
     monkeypatch.setattr(settings, "MODELS", tmp_path)
     monkeypatch.setattr(settings, "PRECISION", "float32")
     monkeypatch.setattr(model, "build", small)

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -275,8 +276,17 @@ def lose_record(path):
 DAMAGES = [flip, cut, damage_record, lose_record]
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-@pytest.mark.parametrize("epochs", [[2], [1, 2]])
+@pytest.mark.parametrize(
+    ("damage", "epochs"),
+    [
+        (flip, [2]),
+        *(
+            pytest.param(damage, epochs, marks=pytest.mark.slow)
+            for damage, epochs in product(DAMAGES, ([2], [1, 2]))
+            if (damage, epochs) != (flip, [2])
+        ),
+    ],
+)
 @pytest.mark.fault(
     "damaged checkpoints of epochs {epochs}, of two ({damage.__name__})",
     "the one before is used, to the same weights",
@@ -302,7 +312,8 @@ def test_a_damaged_checkpoint_is_not_used_but_the_one_before(
     assert same_weights(whole, resumed) and history == resumed_history
 
 
-@pytest.mark.parametrize("damage", [flip, cut], ids=lambda damage: damage.__name__)
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [flip, cut])
 @pytest.mark.fault("a damaged trained network ({damage.__name__})", "is trained again", "itself")
 def test_a_damaged_network_is_trained_again(small, capsys, damage):
     train, folder = small
@@ -313,6 +324,7 @@ def test_a_damaged_network_is_trained_again(small, capsys, damage):
     assert same_weights(first, again)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("another network beside the record of the right one", "is not taken for it")
 def test_a_network_is_not_taken_for_another_by_its_name(small):
     train, folder = small
@@ -323,7 +335,7 @@ def test_a_network_is_not_taken_for_another_by_its_name(small):
     assert same_weights(first, again)
 
 
-@pytest.mark.parametrize("share", [0, 0.5])
+@pytest.mark.parametrize("share", [0.5, pytest.param(0, marks=pytest.mark.slow)])
 @pytest.mark.fault(
     "a disk full while a network is saved", "is said; the last good network stays", "the epoch"
 )

@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -279,21 +281,21 @@ def test_a_second_make_waits_for_the_first_and_then_has_nothing_to_do(workplace)
     "a stranger at JupyterLab's door", "is refused without the token, on this machine"
 )
 def test_the_lab_listens_to_this_machine_only_and_wants_its_token(tmp_path):
-    said = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True).stdout
+    command = ["make", "-n", "lab"]
+    said = subprocess.check_output(command, cwd=ROOT, env=environment(), text=True)
     (line,) = (line for line in said.splitlines() if "jupyter lab" in line)
-    command = f"exec {line.replace(' notebooks', '')} --no-browser --ServerApp.port=0 {tmp_path}"
-    with subprocess.Popen(command, shell=True, cwd=ROOT, stderr=-1, text=True) as lab:
+    command = line.removesuffix("notebooks").split()
+    command += ["--no-browser", "--allow-root", "--ServerApp.port=0", tmp_path]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as lab:
         try:
             text = iter(lab.stderr.readline, "")
             url, token = next(filter(None, map(LAB_URL.search, text))).groups()
-            assert requests.get(f"{url}api/contents?token={token}").status_code == 200
-            assert requests.get(f"{url}api/contents").status_code == 403
-            (door,) = {
-                c.laddr.ip
-                for c in psutil.Process(lab.pid).net_connections()
-                if c.status == "LISTEN" and f":{c.laddr.port}/" in url
-            }
-            assert door == "127.0.0.1"
+            with requests.Session() as stranger:
+                stranger.mount(url, HTTPAdapter(max_retries=Retry(connect=10, backoff_factor=0.1)))
+                assert stranger.get(f"{url}api/contents").status_code == 403
+                assert stranger.get(f"{url}api/contents?token={token}").status_code == 200
+            doors = psutil.Process(lab.pid).net_connections()
+            assert {door.laddr.ip for door in doors if door.status == "LISTEN"} == {"127.0.0.1"}
         finally:
             lab.terminate()
 

@@ -92,6 +92,7 @@ PATTERN = r"(?:.*/)?(?P<label>cat|dog)\.(?P<name>[0-9]+\.jpg)"
 
 
 @given(names=NAMES)
+@settings(max_examples=30)
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.fault("any names in a zip", "are refused, or lead into the folder only", "the archive")
 def test_no_name_in_a_zip_leads_out_of_the_folder(names):

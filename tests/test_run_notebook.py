@@ -99,7 +99,7 @@ def test_the_lock_of_a_killed_run_is_gone(tmp_path):
 )
 def test_what_a_killed_run_has_started_keeps_the_lock(tmp_path):
     lock = tmp_path / "drawn-pets.lock"
-    with locked(lock, "sh", "-c", "exec 3<&0; cat <&3 & echo $!; wait") as first:
+    with locked(lock, "sh", "-c", "exec 9<&0; cat <&9 & echo $!; wait") as first:
         first.stdout.readline()
         first.kill()
         first.wait()

@@ -25,6 +25,8 @@ def hold(path):
             holder, name = os.pread(file, 20, 0).decode(), Path(path).stem
             print(f"{name} is being made by another run (process {holder}): waiting.", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # some network drives know no locks
+            pass
     os.truncate(file, 0)
     os.pwrite(file, str(os.getpid()).encode(), 0)
     os.set_inheritable(file, True)
