@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbconvert.preprocessors import ExecutePreprocessor
 from traitlets.config import Config
 
 from utils.files import shown, whole
@@ -24,16 +24,14 @@ def run(source, target):
     """Execute the notebook `source` in its folder and write it to `target`; the failure, or ""."""
     notebook, begun = nbformat.read(source, as_version=4), []
     settings = Config(KernelManager={"transport_encryption": "auto"})
-    client = NotebookClient(
-        notebook,
+    executor = ExecutePreprocessor(
         kernel_name="python3",
         record_timing=False,
-        resources={"metadata": {"path": source.parent}},
         on_cell_execute=lambda cell, cell_index: begun.append(cell),
         config=settings,
     )
     try:
-        client.execute()
+        executor.preprocess(notebook, {"metadata": {"path": source.parent}})
     except CellExecutionError as error:
         print(error.traceback)
         return _failure(source, begun, f"{error.ename}: {' '.join(error.evalue.split())}")
