@@ -397,7 +397,7 @@ def test_safe_mode_stays_on():
     assert not any(
         word in source
         for source in sources
-        for word in ("safe_mode", "unsafe_deserialization", "allow_pickle", "import pickle")
+        for word in ("safe_mode=False", "unsafe_deserialization", "allow_pickle", "import pickle")
     )
 
 

@@ -88,7 +88,7 @@ PARTS = st.sampled_from(
 NAMES = st.lists(
     st.lists(PARTS, min_size=1, max_size=4).map("/".join) | st.text(max_size=12), max_size=5
 )
-PATTERN = r"(?:.*/)?(?P<label>cat|dog)\.(?P<name>[0-9]+\.jpg)"
+PATTERN = r"(?:.*/)?(?P<label>cat|dog)\.(?P<number>[0-9]+)\.(?P<kind>jpg)"
 
 
 @given(names=NAMES)
@@ -102,7 +102,7 @@ def test_no_name_in_a_zip_leads_out_of_the_folder(names):
             for name in names:
                 archive.writestr(zipfile.ZipInfo(name or "x"), b"content")
         with suppress(DataError):
-            unpack(place / "a.zip", place / "in" / "train", [PATTERN])
+            unpack(place / "a.zip", place / "in" / "train", [PATTERN], ("cat", "dog"))
         written = [
             path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()
         ]
