@@ -6,6 +6,14 @@ from utils import evaluation
 LEFT = np.array([[[True, False], [True, False]]])
 
 
+def test_the_interval_of_a_difference_of_accuracies_is_newcombes():
+    """56 of 70 and 48 of 80: the example of the paper's table II, 0.0524 to 0.3339."""
+    a, b = np.arange(70) < 56, np.arange(80) < 48
+    expected = (0.2, 0.0524, 0.3339)
+    np.testing.assert_allclose(evaluation.accuracy_difference(a, b), expected, atol=5e-5)
+    assert evaluation.accuracy_difference(b, a)[1:] == pytest.approx((-0.3339, -0.0524), abs=5e-5)
+
+
 def test_dice_is_twice_the_shared_part_over_both():
     a, b = np.zeros((2, 4, 4), bool), np.zeros((2, 4, 4), bool)
     a[0, :2], b[0, 1:2] = True, True  # 8 and 4 pixels, 4 of them shared

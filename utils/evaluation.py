@@ -39,6 +39,16 @@ def accuracy_interval(correct, confidence_z=1.96):
     return share, middle - half, middle + half
 
 
+def accuracy_difference(a, b):
+    """(a - b, low, high): the difference of the shares of True in a (N,) and b (M,), 95 % interval.
+
+    Of two test sets without a picture in common. Newcombe 1998, method 10, on Wilson's intervals.
+    """
+    (p, p_low, p_high), (q, q_low, q_high) = accuracy_interval(a), accuracy_interval(b)
+    below, above = np.hypot(p - p_low, q_high - q), np.hypot(p_high - p, q - q_low)
+    return p - q, p - q - below, p - q + above
+
+
 def accuracy_row(model, split, correct):
     """One row for accuracy.csv: model, split, n, accuracy, low, high; nothing counted gives nan."""
     share, low, high = accuracy_interval(correct)
@@ -75,26 +85,34 @@ def bootstrap(values, statistic=np.mean, replicates=2000, seed=settings.SEED):
 
 
 def verdict(claim, section, test, values, baseline, *, expect="above"):
-    """One row on a claim: claim, section, test, n, effect, low, high, baseline, verdict.
+    """One row on a claim, see `judged`, from one value for each picture.
 
-    effect: the mean of `values`, one per picture, with its 95 % interval: Wilson's where they are
-    hits and misses, as a bootstrap of n hits in n has no width, else the bootstrap's. "holds": the
-    interval lies wholly on the expected side of the baseline, "above" or "below"; "fails": wholly
-    on the other; "open": neither, or no interval. baseline: a number, or one for each picture:
-    then the interval is that of the paired difference, laid around the effect.
+    effect: the mean of `values`, with its 95 % interval: Wilson's where they are hits and misses,
+    as a bootstrap of n hits in n has no width, else the bootstrap's. baseline: a number, or one for
+    each picture: then the interval is that of the paired difference, laid around the effect.
     """
-    if expect not in ("above", "below"):
-        raise ValueError(f"expect={expect!r} is not known; choose one of: above, below.")
     if np.ndim(baseline):
         level = _mean(np.asarray(baseline, float))
         values, baseline = values - (baseline - level), level
     values = _defined_rows(values)
     hits = values.ndim == 1 and np.isin(values, (0, 1)).all()
-    effect, low, high = accuracy_interval(values) if hits else bootstrap(values)
+    effect = accuracy_interval(values) if hits else bootstrap(values)
+    return judged(claim, section, test, len(values), effect, baseline, expect=expect)
+
+
+def judged(claim, section, test, n, effect, baseline, *, expect="above"):
+    """One row on a claim: claim, section, test, n, effect, low, high, baseline, verdict.
+
+    effect: (effect, low, high). "holds": the interval lies wholly on the expected side of the
+    baseline, "above" or "below"; "fails": wholly on the other; "open": neither, or no interval.
+    """
+    if expect not in ("above", "below"):
+        raise ValueError(f"expect={expect!r} is not known; choose one of: above, below.")
+    effect, low, high = effect
     sides = {"above": low > baseline, "below": high < baseline}
     holds, fails = sides.pop(expect), *sides.values()
     said = "holds" if holds else "fails" if fails else "open"
-    row = dict(claim=claim, section=section, test=test, n=len(values), effect=effect)
+    row = dict(claim=claim, section=section, test=test, n=n, effect=effect)
     return pd.DataFrame([row | dict(low=low, high=high, baseline=baseline, verdict=said)])
 
 

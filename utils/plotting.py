@@ -416,7 +416,8 @@ def forest(rows, seeds, label):
     dots = [(value, i) for i, name in enumerate(rows["name"]) for value in seeds.get(name, [])]
     ax.hlines(y, rows["low"], rows["high"], color="C0", linewidth=2)
     ax.plot(rows["effect"], y, "o", color="C0", label=word("interval"))
-    ax.plot(*np.reshape(dots, (-1, 2)).T, "o", color="C1", ms=4, mec="white", label=word("seed"))
+    if dots:
+        ax.plot(*np.transpose(dots), "o", color="C1", ms=4, mec="white", label=word("seed"))
     ax.plot(rows["baseline"], y, "|", color="0.3", ms=13, mew=2, label=word("baseline"))
     ax.set_yticks(y, rows["name"])
     ax.invert_yaxis()
