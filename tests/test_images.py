@@ -307,3 +307,16 @@ def test_no_warning_of_a_broken_exif_block_is_printed(tmp_path, picture):
         [sys.executable, "-c", code, tmp_path / "a.jpg"], capture_output=True, check=True
     )
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize(("kind", "end"), [("PNG", b"\0\0\0\0IEND\xaeB`\x82"), ("GIF", b"\0;")])
+@pytest.mark.fault("a {kind} that lacks its last data, closed again", "is refused", "itself")
+def test_a_picture_without_its_last_data_that_was_closed_again_is_refused(tmp_path, kind, end):
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    Image.fromarray(noise).save(file, kind)
+    whole = file.getvalue()
+    for lost in range(1, 40):
+        (tmp_path / "a").write_bytes(whole[: -len(end) - lost] + end)
+        with pytest.raises(BadImage):
+            read_image(tmp_path / "a")

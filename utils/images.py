@@ -7,6 +7,7 @@ it is, never its name. What cannot become such an array is a `BadImage`, whose t
 import io
 import re
 import warnings
+import zlib
 from itertools import product
 from pathlib import Path
 
@@ -20,7 +21,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 60_000_000  # more than any camera's picture here; 180 MB once decoded
 MAX_BYTES = 100_000_000
 MARKER = re.compile(rb"\xff+[\x01-\xfe]")  # in a JPEG
-FILLER = b"\x55" * 64
+FILLER = bytes(89 * k % 251 for k in range(1, 129))
+RESTARTS = b"".join(bytes([0xFF, 0xD0 + k]) + FILLER for k in range(8))  # and data behind each
 WHITE = (255, 255, 255, 255)
 TURNS = {  # EXIF orientation: what turns the picture upright
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -84,7 +86,9 @@ def _decoded(path, decode):
             if image.width * image.height > MAX_PIXELS:
                 raise BadImage(f"It would be {image.width} x {image.height} pixels: too large.")
             decoded = decode(image)
-            if image.format == "JPEG" and _breaks_off(content, decode, decoded):
+            if image.format in ("JPEG", "GIF", "PNG") and _breaks_off(
+                content, image.format, decode, decoded
+            ):
                 raise BadImage("It breaks off: its data end before the picture does.")
             return decoded
     except BadImage:
@@ -113,18 +117,56 @@ def _content(path):
     return content
 
 
-def _breaks_off(content, decode, decoded):
-    """Whether a JPEG lacks data, where libjpeg says nothing and fills up with grey.
+def _breaks_off(content, kind, decode, decoded):
+    """Whether a JPEG, GIF or PNG lacks data, where its decoder says nothing and fills it up.
 
     More data behind what is complete are skipped; where something lacks, they change the picture.
     """
-    segments = list(_segments(content))
-    more, at = [], 0
-    for _, _, ends in segments:
-        for end in ends:
-            more, at = [*more, content[at:end], FILLER], end
-    with Image.open(io.BytesIO(b"".join([*more, content[at:]])), formats=["JPEG"]) as image:
+    if kind == "PNG":
+        return not _is_whole_png(content)
+    segments = list(_segments(content)) if kind == "JPEG" else []
+    if kind == "JPEG":
+        filler, ends = FILLER, [end for *_, ends in segments for end in ends]
+    else:
+        filler, ends = bytes([len(FILLER)]) + FILLER, [_end_of_gif(content)]
+    pieces = [content[i:j] for i, j in zip([0, *ends], [*ends, None], strict=True)]
+    if kind == "JPEG" and ends:
+        pieces[-1] = RESTARTS + pieces[-1]
+    with Image.open(io.BytesIO(filler.join(pieces)), formats=[kind]) as image:
         return _lacks_scans(segments) or not np.array_equal(decode(image), decoded)
+
+
+def _is_whole_png(content):
+    """Whether the compressed data of a PNG come to their end, checksum included."""
+    inflate, at = zlib.decompressobj(), 8
+    while at < len(content):
+        end = at + 8 + int.from_bytes(content[at : at + 4])
+        data = content[at + 8 : end] if content[at + 4 : at + 8] == b"IDAT" else b""
+        while data and not inflate.eof:
+            inflate.decompress(data, 2**20)  # a part at a time, and none of it kept
+            data = inflate.unconsumed_tail
+        at = end + 4
+    return inflate.eof
+
+
+def _end_of_gif(content):
+    """Where the data of a GIF's first picture end: at a block of no bytes. GIF89a, 15 to 23."""
+
+    def colours(flags):
+        return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+    def end_of_blocks(at):
+        while content[at]:
+            at += 1 + content[at]
+        return at
+
+    try:
+        at = 13 + colours(content[10])
+        while content[at] == 0x21:  # an extension: its kind, then blocks
+            at = end_of_blocks(at + 2) + 1
+        return end_of_blocks(at + 11 + colours(content[at + 9]))
+    except IndexError:
+        raise BadImage("It breaks off: its data end before the picture does.") from None
 
 
 def _segments(content):
