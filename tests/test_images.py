@@ -1,5 +1,6 @@
 """Pictures of every kind, good and bad, each made here."""
 
+import io
 import subprocess
 import sys
 
