@@ -5,7 +5,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 0
-SIZE = 150  # side of the network's input, in pixels: the report's
 LEARNS_FROM = {"oxford-pets": "dogs-vs-cats"}  # only tests a network, which learned from another
 
 _CHOICES = {
@@ -31,7 +30,9 @@ def environ(name, default=""):
 DATASET = environ("DATASET", "drawn-pets")
 PRECISION = environ("PRECISION", "auto")
 LANGUAGE = environ("LANGUAGE", "en")
-SMOKE = environ("SMOKE") == "1"  # the same path on a handful of pictures
+SMOKE = environ("SMOKE") == "1"  # the same path on a handful of small pictures
+SIZE = 48 if SMOKE else 150  # side of the network's input, in pixels; the report's is 150
+GRID = SIZE // 16  # rows and columns of the maps of VGG-16's last convolution, 9
 VGG16_WEIGHTS = environ("VGG16_WEIGHTS", "drawn" if DATASET.startswith("drawn") else "imagenet")
 IMAGE, CROP = environ("IMAGE"), environ("CROP")  # a picture to explain, and which part of it
 MODEL, CLASS = environ("MODEL"), environ("CLASS")  # a network to ask, and for which class
