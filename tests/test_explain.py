@@ -141,10 +141,23 @@ def test_a_network_of_someone_else_is_explained_without_a_word_on_what_it_knows(
         assert shown["maps"]["saliency"].shape == (2, SIDE, SIDE)
         assert (shown["maps"]["cam"][0] is not None) == has_cam
         assert "Nothing is known of what this network learned from" in explain.report(shown)
-        texts = [
-            t.get_text() for t in explain.figure(shown).findobj(lambda a: hasattr(a, "get_text"))
-        ]
-        assert ("this network\nhas no such map" in texts) != has_cam
+        assert ("this network\nhas no such map" in texts(shown)) != has_cam
+
+
+def texts(shown):
+    """All that stands in the figure of what was explained."""
+    figure = explain.figure(shown)
+    return [each.get_text() for each in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+
+
+def test_only_a_picture_of_the_drawn_set_is_called_drawn(pooling_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path / "drawn-pets")
+    pooling_network.save(tmp_path / "theirs.keras")
+    (tmp_path / "drawn-pets" / "train").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "drawn-pets" / "train"):
+        path = saved(folder, "a.png", Image.new("RGB", (20, 20), "red"))
+        shown = explain.explain(path, tmp_path / "theirs.keras")
+        assert any("drawn by code" in text for text in texts(shown)) == (folder != tmp_path)
 
 
 def test_distances_are_one_minus_the_cosine_to_the_nearest():

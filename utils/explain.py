@@ -19,7 +19,7 @@ from utils.images import BadImage, read_image, resize
 from utils.networks import flat
 from utils.runtime import keras
 
-N_SAMPLES = 10  # SmoothGrad's n: two maps of so many correlate by 0.97, and nobody has to wait
+N_SAMPLES = 8  # SmoothGrad's n: two maps of so many correlate by 0.95, and nobody has to wait
 NEIGHBOURS = 5
 KNOWN = 300  # training pictures that a new one is compared with, at most
 USUAL = 0.95  # of the validation pictures count as like the training's
@@ -42,10 +42,10 @@ def explain(image, network="", class_name="", crop=""):
     """What a network says of a picture, and its maps for the class and its strongest rival.
 
     image, network, class_name, crop: as IMAGE, MODEL, CLASS and CROP. Returns a dict: `image`,
-    uint8 (S, S, 3); `names` of all classes; `logits` (classes,); `classes`, the indices of the two
-    that are explained; `maps`, from technique to two maps (h, w), or to None for each where the
-    network has no such map; `distance` and `limit`, see `familiarity`, None for a network of
-    someone else.
+    uint8 (S, S, 3); `ours`, whether it is the data set's; `names` of all classes; `logits`
+    (classes,); `classes`, the indices of the two that are explained; `maps`, from technique to two
+    maps (h, w), or to None for each where the network has no such map; `distance` and `limit`, see
+    `familiarity`, None for a network of someone else.
     """
     path = Path(network or settings.MODELS / "vgg16_dense.keras")
     _check_path(image)
@@ -58,6 +58,7 @@ def explain(image, network="", class_name="", crop=""):
     rival = max((c for c in range(len(names)) if c != first), key=lambda c: logits[c])
     pooling = trained if network else model.load("gap")
     shown = {"image": pixels, "names": names, "logits": logits, "classes": [first, rival]}
+    shown["ours"] = settings.DATA_DIR.resolve() in Path(image).resolve().parents
     shown["maps"] = maps(trained, pooling, pixels, shown["classes"])
     found = familiarity(trained, path.with_suffix(".json"), pixels) if known else (None, None)
     return shown | dict(zip(("distance", "limit"), found, strict=True))
@@ -246,7 +247,10 @@ def figure(shown):
     strange = shown["limit"] is not None and shown["distance"] > shown["limit"]
     text = plotting.word("strange") if strange else ""
     picture = np.broadcast_to(shown["image"], (*shown["image"].shape[:2], 3))  # grey has one
-    return plotting.explanation(picture, shown["maps"], titles, text)
+    fig = plotting.explanation(picture, shown["maps"], titles, text)
+    if shown["ours"]:
+        plotting.caption(fig, text)
+    return fig
 
 
 if __name__ == "__main__":
