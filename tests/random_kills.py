@@ -9,6 +9,7 @@ Without REFERENCE such a run is made first.
 Every second kill spares the notebook's Python, which has to notice by itself that it is alone.
 """
 
+import atexit
 import os
 import queue
 import shutil
@@ -58,6 +59,7 @@ class Run:
         self.lines = queue.Queue()
         self.said = []
         threading.Thread(target=self._listen, daemon=True).start()
+        atexit.register(self.kill)  # in a session of its own, it would not hear of a Ctrl-C
 
     def _listen(self):
         for line in self.process.stdout:
@@ -78,8 +80,10 @@ class Run:
                 return True
         return at is not None
 
-    def kill(self, spare_kernel):
+    def kill(self, spare_kernel=False):
         """End make and all that it started at once; the notebook's own Python if not spared."""
+        if self.process.poll() is not None:
+            return
         children = psutil.Process(self.process.pid).children(recursive=True)
         os.killpg(self.process.pid, signal.SIGKILL)
         for child in [] if spare_kernel else children:
