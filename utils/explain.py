@@ -247,10 +247,7 @@ def figure(shown):
     strange = shown["limit"] is not None and shown["distance"] > shown["limit"]
     text = plotting.word("strange") if strange else ""
     picture = np.broadcast_to(shown["image"], (*shown["image"].shape[:2], 3))  # grey has one
-    fig = plotting.explanation(picture, shown["maps"], titles, text)
-    if shown["ours"]:
-        plotting.caption(fig, text)
-    return fig
+    return plotting.explanation(picture, shown["maps"], titles, text, shown["ours"])
 
 
 if __name__ == "__main__":

@@ -142,9 +142,9 @@ def grid(rows, columns, side=1.6, width=None):
     return fig, axes
 
 
-def caption(fig, text=""):
-    """Write a caption under the figure; for drawn pictures it says that they are drawn."""
-    drawn = word("drawn") if settings.DATASET.startswith("drawn") else ""
+def caption(fig, text="", ours=True):
+    """Write a caption under the figure; of the data set's pictures it says if they are drawn."""
+    drawn = word("drawn") if ours and settings.DATASET.startswith("drawn") else ""
     fig.supxlabel(f"{text}\n{drawn}".strip(), fontsize=8, color="0.35")
 
 
@@ -308,13 +308,14 @@ def comparison(images, maps, rows, outlines=None):
     return fig
 
 
-def explanation(image, maps, titles, text=""):
+def explanation(image, maps, titles, text="", ours=False):
     """One picture in a row for each title, with its maps for it; `text` stands below.
 
-    `maps` is a dict from technique to a raw map for each title, or to None for each.
+    `maps` is a dict from technique to a raw map for each title, or to None for each; `ours` tells
+    whether the picture is one of the data set's.
     """
     fig = comparison([image] * len(titles), maps, titles)
-    fig.supxlabel(text, fontsize=8, color="0.35")
+    caption(fig, text, ours)
     return fig
 
 
