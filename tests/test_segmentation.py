@@ -1,10 +1,11 @@
-"""Facts about the lung masks: on squares that a person can check, and on drawn slices."""
+"""Facts about the masks: on squares that a person can check, and on drawn slices."""
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation
 
 from utils.drawn_ct import draw_slice
-from utils.segmentation import bodies, lungs
+from utils.segmentation import bodies, foreign, lungs
 
 AIR, FLESH = 80, 220
 
@@ -76,8 +77,35 @@ def test_the_body_is_all_but_the_air_around_it(slice_of_squares):
     assert not body[:4].any() and not body[:, 96:].any()
 
 
-def test_no_slices_give_no_masks():
-    assert lungs(np.empty((0, 20, 30))).shape == (0, 20, 30)
+def test_a_letter_and_a_table_in_the_air_are_foreign_and_the_body_is_not(slice_of_squares):
+    image, _ = slice_of_squares
+    wide = np.pad(image, 10, constant_values=AIR)
+    assert not foreign(wide[None]).any()
+    truth = np.zeros(wide.shape, bool)
+    truth[3:8, 5] = truth[7, 5:9] = True  # an L of lines one pixel wide
+    truth[112:115] = True  # from side to side
+    wide[truth] = FLESH
+    np.testing.assert_array_equal(foreign(wide[None])[0], truth)
+
+
+@pytest.mark.parametrize("segment", (lungs, bodies, foreign))
+def test_no_slices_give_no_masks(segment):
+    assert segment(np.empty((0, 20, 30))).shape == (0, 20, 30)
+
+
+def test_a_letter_in_the_air_of_a_drawn_slice_is_found_and_nothing_else():
+    letters = 0
+    for scene in range(0, 60, 4):
+        clean, _, _ = draw_slice(scene, "COVID", 0.5)
+        written = clean.copy()
+        written[3:10, [3, 4, 8, 9]] = written[6, 3:10] = 255  # an H
+        letter = written != clean
+        found = foreign(written[None])[0]
+        assert not foreign(clean[None]).any() and not (found & ~letter).any()
+        if not (letter & binary_dilation(bodies(clean[None])[0], iterations=3)).any():
+            letters += 1
+            assert (found & letter).sum() > 0.9 * letter.sum()
+    assert letters > 2
 
 
 @pytest.mark.parametrize("label", ("COVID", "non-COVID"))

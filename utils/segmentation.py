@@ -1,4 +1,4 @@
-"""The lungs in a CT slice, by thresholding: for real slices, which come without masks."""
+"""Lungs, body and foreign things in a CT slice, by thresholding: real slices come without masks."""
 
 import numpy as np
 from scipy import ndimage
@@ -29,6 +29,15 @@ def bodies(images):
     return _each(_body, images)
 
 
+def foreign(images):
+    """Masks of what lies in the air around the body, bool (N, h, w), of slices as in `lungs`.
+
+    The table, clothes, and letters or arrows that were burned in. What touches the body, or was
+    written over it, is not found.
+    """
+    return _each(_foreign, images)
+
+
 def _each(segment, images):
     """What `segment` makes of each slice in grey."""
     grey = np.asarray(images, np.float32)
@@ -40,6 +49,15 @@ def _body(image):
     """The mask of the body in one grey slice (h, w)."""
     regions, sizes = _air(image)
     return (regions == 0) | (sizes[regions] > 0)
+
+
+def _foreign(image):
+    """The mask of what is no air outside of the body, and not the largest part of that."""
+    regions, sizes = _air(image)
+    solid = (image >= _threshold(image)) | (sizes[regions] > 0)
+    parts, _ = ndimage.label(solid)
+    body = parts == np.bincount(parts[solid]).argmax()
+    return solid & ~ndimage.binary_dilation(body, np.ones((3, 3)))
 
 
 def _air(image):
