@@ -1,5 +1,7 @@
 import json
 import re
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib
@@ -132,6 +134,18 @@ def test_with_the_setting_any_text_of_a_figure_is_portuguese(monkeypatch):
         fig, ax = plotting.plt.subplots()
         ax.set(xlabel="thousand steps", title="no noise")
     assert (ax.get_xlabel(), ax.get_title()) == ("milhares de passos", "sem ruído")
+
+
+def test_a_font_of_the_machine_does_not_take_the_place_of_matplotlibs_own(monkeypatch, tmp_path):
+    """Another DejaVu Sans may number its glyphs otherwise: the same figure, other bytes."""
+    fonts, own = matplotlib.font_manager.fontManager, matplotlib.get_data_path()
+    monkeypatch.setattr(fonts, "ttflist", [])
+    for path in Path(own, "fonts", "ttf").glob("DejaVuSans*.ttf"):
+        fonts.addfont(shutil.copy(path, tmp_path))
+    with matplotlib.rc_context():
+        plotting.use_style()
+        for name in ("DejaVu Sans", "DejaVu Sans:bold", "STIXGeneral"):
+            assert fonts.findfont(name, fallback_to_default=False).startswith(own)
 
 
 def figure_texts():

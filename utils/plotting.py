@@ -1,8 +1,12 @@
 """From arrays to figures, in one style: here raw maps are enlarged, scaled and coloured."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython import get_ipython
+from matplotlib import get_data_path
+from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
@@ -120,10 +124,21 @@ def use_style(quality=85):
     With LANGUAGE=pt, every text that a figure is given from now on goes through `translated`.
     """
     plt.rcParams.update(STYLE)
+    _take_own_fonts()
     if settings.LANGUAGE == "pt":
         Text.set_text = _set_portuguese
     if get_ipython():
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": quality})
+
+
+def _take_own_fonts():
+    """Let figures use the fonts that come with matplotlib, and none of the machine's.
+
+    It depends on the machine which copy of a font is found first, and so does the PDF.
+    """
+    fontManager.ttflist.clear()
+    for path in sorted(Path(get_data_path(), "fonts", "ttf").glob("*.ttf")):
+        fontManager.addfont(path)
 
 
 _set_text = Text.set_text
