@@ -62,8 +62,8 @@ def _seconds(convolve):
 def _gain(rounds=9):
     """How many times as fast as in float32 a middle layer of VGG-16 runs in bfloat16, or 0.
 
-    The median over rounds: other programs disturb some of them, and by the fastest of each kind a
-    busy machine once chose differently in the middle of a run.
+    The median over rounds, each a call in both: on a busy machine the fastest call of one kind may
+    be the only one that nothing disturbed, and two notebooks of one run would choose differently.
     """
 
     def layer(dtype):

@@ -25,7 +25,10 @@ def lungs(images):
 
 
 def bodies(images):
-    """Masks of the body, bool (N, h, w), of slices as in `lungs`: all but the air outside of it."""
+    """Masks of the body, bool (N, h, w), of slices as in `lungs`, with the air inside of it.
+
+    It is the largest part that is not air along the border; other parts may be `foreign`.
+    """
     return _each(_body, images)
 
 
@@ -48,16 +51,15 @@ def _each(segment, images):
 def _body(image):
     """The mask of the body in one grey slice (h, w)."""
     regions, sizes = _air(image)
-    return (regions == 0) | (sizes[regions] > 0)
+    parts, _ = ndimage.label((regions == 0) | (sizes[regions] > 0))
+    sizes = np.bincount(parts.ravel(), minlength=2)
+    return parts == 1 + sizes[1:].argmax()
 
 
 def _foreign(image):
-    """The mask of what is no air outside of the body, and not the largest part of that."""
-    regions, sizes = _air(image)
-    solid = (image >= _threshold(image)) | (sizes[regions] > 0)
-    parts, _ = ndimage.label(solid)
-    body = parts == np.bincount(parts[solid]).argmax()
-    return solid & ~ndimage.binary_dilation(body, np.ones((3, 3)))
+    """The mask of what is as bright as flesh in one grey slice (h, w), apart from the body."""
+    near = ndimage.binary_dilation(_body(image), np.ones((3, 3)))
+    return (image >= _threshold(image)) & ~near
 
 
 def _air(image):
