@@ -1,20 +1,20 @@
-# The whole run in two commands: `make figures` and `make test`. `make` alone prints help.
+# `make figures` and `make test` are all that most people need; `make` alone prints help.
 
 DATASET ?= drawn-pets
 export DATASET SMOKE VGG16_WEIGHTS PRECISION LANGUAGE IMAGE MODEL CLASS CROP
-export PYTHONDONTWRITEBYTECODE = 1
 
 BIN := .venv/bin
+PYTHON_HERE := PYTHONPATH=. $(BIN)/python
 READY := .venv/ready
 RESULTS := results/$(DATASET)$(if $(filter 1,$(SMOKE)),-smoke)
 RUN := $(RESULTS)/notebooks
 run_of = $(patsubst notebooks/%,$(RUN)/%,$(sort $(wildcard $(addprefix notebooks/,$(1)))))
-# Slices of a chest have 10 in place of 08 and 09, which measure what the report says of animals.
-STORY := $(if $(filter %-ct,$(DATASET)),0[1-7]_*.ipynb 10_*.ipynb,0[1-9]_*.ipynb 11_*.ipynb)
-NOTEBOOKS := $(call run_of,$(STORY))
+SLICES := $(filter %-ct,$(DATASET))
+REPORT := $(call run_of,0[1-7]_*.ipynb $(if $(SLICES),,11_*.ipynb))
+EVIDENCE := $(call run_of,08_*.ipynb 09_*.ipynb)
+COVID := $(call run_of,0[1-7]_*.ipynb 10_*.ipynb)
 APPENDIX := $(call run_of,A*.ipynb)
 SITE := $(RESULTS)/site/index.html
-FIGURES := $(RESULTS)/figures/figure_1.png $(RESULTS)/figures/comparison.png
 
 # A run under other settings is another run, although no file has changed.
 SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LANGUAGE)
@@ -23,34 +23,54 @@ SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LAN
 DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS= IMAGE= MODEL= CLASS= CROP=
 
 # One run of a data set at a time: a second one says so and waits.
-ALONE = $(BIN)/python -m utils.alone $(RESULTS).lock
+define alone
+	@mkdir -p results; if command -v flock > /dev/null; then \
+	    flock -n $(RESULTS).lock true || echo "$(notdir $(RESULTS)) is being made by another run: waiting."; \
+	    flock $(RESULTS).lock $(MAKE) --no-print-directory made WANTED="$(1)"; \
+	else $(MAKE) --no-print-directory made WANTED="$(1)"; fi
+endef
 
 .DELETE_ON_ERROR:
-.PHONY: help figures figures-alone appendix site explain notebooks test faults kills lint unit smoke lab base \
-    benchmark peers publish address clean
+.PHONY: help figures evidence covid all appendix site explain made test lint unit smoke lab base benchmark peers \
+    publish clean
 
 help: ## print this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "  DATASET=dogs-vs-cats or oxford-pets in front runs it on photographs; see README.md"
-	@echo "  DATASET=drawn-ct or sarscov2-ct runs 01-07 and 10 on CT slices of the lung"
 
-figures: $(READY) ## run notebooks 01-09 and 11, and draw Figure 1 (what is up to date is not run again)
-	@$(ALONE) $(MAKE) --no-print-directory figures-alone
+figures: $(READY) ## the report: run notebooks 01-07 and 11, and draw its Figure 1
+	$(call alone,$(REPORT))
+	@printf '%s\n' "Figures, in print quality (PNG and PDF):" '  $(RESULTS)/figures/figure_1.png' \
+	    '  $(RESULTS)/figures/comparison.png' "The notebooks as they ran:" '  $(RUN)/'
 
-figures-alone:
-	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings
-	@if $(MAKE) -q $(NOTEBOOKS) $(SITE); then echo "Nothing to do, all notebooks are up to date."; \
-	else $(MAKE) --no-print-directory $(NOTEBOOKS) $(SITE); fi
-	@printf '%s\n' "Figures, in print quality (PNG and PDF):" $(addprefix '  ',$(FIGURES)) \
-	    "All notebooks and a gallery of the maps, to open in a browser:" '  $(SITE)'
+evidence: $(READY) ## the report's claims, measured: run 08 and 09, and what they read
+	$(call alone,$(EVIDENCE))
+	@printf '%s\n' "The verdicts:" '  $(RESULTS)/tables/verdicts.csv' "The notebooks as they ran:" '  $(RUN)/'
 
-site: $(SITE) ## the executed notebooks and a gallery of the maps as pages for a browser, without a server
+covid: $(READY) ## slices of a lung: run 01-07 and 10 on DATASET=drawn-ct, or on sarscov2-ct
+ifeq ($(SLICES),)
+	@$(MAKE) --no-print-directory covid DATASET=drawn-ct
+else
+	$(call alone,$(COVID))
+	@printf '%s\n' "The maps of slices:" '  $(RESULTS)/figures/covid_ct.png' "The notebooks as they ran:" '  $(RUN)/'
+endif
+
+appendix: $(READY) ## run A1, from linear models to the saliency map
+	$(call alone,$(APPENDIX))
+	@printf '%s\n' "The notebook as it ran:" $(addprefix '  ',$(APPENDIX))
+
+all: figures evidence appendix site covid ## everything
+
+site: $(READY) ## the notebooks that have run, and a gallery of the maps, as pages for a browser
+	$(call alone,$(REPORT) $(SITE))
 
 explain: $(READY) ## explain a picture of yours: IMAGE=path, and if you like MODEL=file.keras CLASS=dog CROP=centre
-	@$(BIN)/python -m utils.explain
+	@$(PYTHON_HERE) notebooks/own_picture.py
 
-appendix: $(READY) ## run the appendix, from linear models to the saliency map
-	@$(ALONE) $(MAKE) --no-print-directory $(APPENDIX)
+made:
+	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings
+	@if $(MAKE) -q $(WANTED); then echo "Nothing to do, all is up to date."; \
+	else $(MAKE) -s -j1 --no-print-directory $(WANTED); fi
 
 test: lint ## lint, unit tests, and every notebook on a handful of pictures
 	@$(MAKE) -j2 --no-print-directory unit smoke
@@ -61,29 +81,19 @@ lint: $(READY)
 unit: $(READY)
 	@$(DEFAULTS) $(BIN)/python -m pytest -q
 
-faults: $(READY) ## break everything that can break, and print what happened (ten minutes)
-	@$(DEFAULTS) $(BIN)/python -m pytest -q --faults
-
-kills: $(READY) ## kill a run twenty times at random moments and compare its figures with another's
-	@$(BIN)/python -m tests.random_kills $(REFERENCE)
-
 smoke: $(READY)
-	@$(BIN)/python -m utils.alone results/smoke.lock sh -c \
-	    'rm -rf results/*-smoke data/*-smoke; \
-	    $(MAKE) -j1 --no-print-directory $(DEFAULTS) SMOKE=1 DATASET=drawn-pets notebooks appendix site && \
-	    $(MAKE) -j1 --no-print-directory $(DEFAULTS) SMOKE=1 DATASET=drawn-ct notebooks site'
-
-notebooks: $(READY)
-	@$(ALONE) $(MAKE) --no-print-directory $(NOTEBOOKS)
+	@rm -rf results/*-smoke data/*-smoke
+	@$(MAKE) -j1 --no-print-directory $(DEFAULTS) SMOKE=1 DATASET=drawn-pets figures evidence appendix site
+	@$(MAKE) -j1 --no-print-directory $(DEFAULTS) SMOKE=1 DATASET=drawn-ct covid
 
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
 
 base: $(READY) ## draw the scenes and train the base of the drawn sets again (half an hour)
-	@$(BIN)/python -m utils.drawn_base
+	@$(PYTHON_HERE) -m data.base
 
 benchmark: $(READY) $(RUN)/02_fine_tune_vgg16.ipynb ## what a map costs, ours and other libraries' (ten minutes)
-	@$(BIN)/python -m utils.benchmark
+	@$(PYTHON_HERE) benchmarks/run.py
 
 peers: requirements-peers.txt ## install PyTorch, Captum and pytorch-grad-cam on the side, for the benchmark
 	@$(BIN)/python -m venv --clear .venv-peers && .venv-peers/bin/pip install --quiet -r $<
@@ -91,16 +101,10 @@ peers: requirements-peers.txt ## install PyTorch, Captum and pytorch-grad-cam on
 publish: ## put the outputs of the default run into notebooks/, and its figures into figures/
 	@test $(RUN) = results/drawn-pets/notebooks \
 	    || { echo "Only drawn pictures may be published: leave DATASET and SMOKE out."; exit 1; }
-	@$(MAKE) --no-print-directory figures appendix
-	@$(MAKE) --no-print-directory figures DATASET=drawn-ct
-	@cp -p $(NOTEBOOKS) $(APPENDIX) results/drawn-ct/notebooks/10_*.ipynb notebooks/
-	@for figure in $$(ls figures) $$(grep -oE 'figures/[a-z_0-9]+\.png' README.md | xargs -n1 basename); do \
-	    for run in $(RESULTS) results/drawn-ct; do \
-	    test ! -e $$run/figures/$$figure || { cp -p $$run/figures/$$figure figures/; break; }; done; done
-	@$(BIN)/python -m utils.readme
-
-address: $(READY) ## tell the notebooks and READMEs where the repository is: REPOSITORY=https://github.com/owner/name
-	@REPOSITORY="$(REPOSITORY)" $(BIN)/python -m utils.address
+	@$(MAKE) --no-print-directory figures evidence appendix covid
+	@cp -p $(REPORT) $(EVIDENCE) $(APPENDIX) results/drawn-ct/notebooks/10_*.ipynb notebooks/
+	@cp -p $(addprefix $(RESULTS)/figures/,figure_1.png comparison.png planted_cue.png) \
+	    $(RESULTS)/tables/verdicts.csv results/drawn-ct/figures/covid_ct.png figures/
 
 clean: ## remove what the notebooks wrote, but never data or trained networks
 	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables $(RESULTS)/site
@@ -108,36 +112,32 @@ clean: ## remove what the notebooks wrote, but never data or trained networks
 # ---------------------------------------------------------------- what each notebook builds on
 # With -j, notebooks that put rows into the same table still go one after the other.
 
-rooms = $(patsubst %,utils/%.py,$(1))
-DRAWN := $(if $(filter %-ct,$(DATASET)),drawn_chest drawn_ct,drawn_scenes drawn_pets)
-
 $(RUN)/settings:
-	@mkdir -p $(@D) && echo "$(SWITCHES)" > $@
+	@mkdir -p $(RUN) && echo "$(SWITCHES)" > $@
 
-$(RUN)/01_download_data.ipynb: $(RUN)/settings $(call rooms,settings progress files images downloads datasets drawn_shapes $(DRAWN) portuguese plotting)
-$(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb $(call rooms,runtime model evaluation)
-$(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention)
+$(RUN)/01_download_data.ipynb: $(RUN)/settings $(wildcard utils/*.py data/*.py data/drawing/*.py)
+$(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb
+$(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb
 $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb
-$(RUN)/05_cam.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb $(call rooms,networks attention) \
-    | $(RUN)/04_smoothgrad.ipynb
+$(RUN)/05_cam.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb | $(RUN)/04_smoothgrad.ipynb
 $(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
 $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
-$(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb utils/more_techniques.py
-$(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb $(call rooms,evidence planted_cue)
-$(RUN)/10_covid_ct.ipynb: $(RUN)/07_comparison.ipynb $(call rooms,segmentation duplicates shortcuts ct_masks evidence)
-$(RUN)/11_your_own_picture.ipynb: $(RUN)/05_cam.ipynb $(call rooms,explain drawn_chest drawn_ct)
+$(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb notebooks/more_techniques.py
+$(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb notebooks/evidence.py
+$(RUN)/10_covid_ct.ipynb: $(RUN)/07_comparison.ipynb $(wildcard notebooks/covid/*.py)
+$(RUN)/11_your_own_picture.ipynb: $(RUN)/05_cam.ipynb notebooks/own_picture.py
+$(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb notebooks/linear_models.py
 
-$(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb \
-    $(call rooms,networks attention linear_models)
+# Only a notebook without any error takes the old one's place. What nbconvert itself says goes into a log.
+$(RUN)/%.ipynb: notebooks/%.ipynb notebooks/nbconvert_config.py | $(READY)
+	@echo "$< on $(DATASET) ..."; mkdir -p $(RUN)/unfinished
+	@$(BIN)/python -m nbconvert --config notebooks/nbconvert_config.py --to notebook --execute $< \
+	    --output-dir $(RUN)/unfinished 2> $(RUN)/unfinished/$*.log \
+	    || { echo "$< did not end; all that was said is in $(RUN)/unfinished/$*.log"; exit 1; }
+	@mv $(RUN)/unfinished/$(@F) $@ && rm $(RUN)/unfinished/$*.log
 
-# Only a notebook without any error takes the old one's place.
-$(RUN)/%.ipynb: notebooks/%.ipynb | $(READY)
-	@echo "Running $< on $(DATASET) ..."
-	@$(BIN)/python -m utils.run_notebook $< $@
-
-# Of the appendix, what has run is shown too.
-$(SITE): $(NOTEBOOKS) $(wildcard $(RUN)/A*.ipynb) $(wildcard site/* data/README.md) $(call rooms,gallery site)
-	@$(BIN)/python -m utils.site
+$(SITE): $(wildcard $(RUN)/*.ipynb site/* data/README.md)
+	@$(PYTHON_HERE) site/build.py
 
 # ---------------------------------------------------------------- the environment
 

@@ -1,9 +1,4 @@
-"""Small networks that a person can compute in the head, and the table of faults.
-
-A test that injects a fault is marked `@pytest.mark.fault(fault, what happens, what is lost)`.
-"""
-
-from collections import defaultdict
+"""Small networks that a person can compute in the head."""
 
 import numpy as np
 import pytest
@@ -69,58 +64,3 @@ def dense_network():
 def images():
     """Six pictures (6, 4, 4, 3) in 0..1."""
     return np.random.default_rng(2).random((6, SIDE, SIDE, 3), "float32")
-
-
-# ------------------------------------------------------------------------- the table of faults
-
-
-def pytest_addoption(parser):
-    parser.addoption("--faults", action="store_true", help="all tests of faults, and their table")
-
-
-def pytest_collection_modifyitems(config, items):
-    """With --faults only the tests of faults, slow ones too; without, all but the slow ones."""
-    mark, wanted = ("fault", True) if config.option.faults else ("slow", False)
-    kept = [item for item in items if bool(item.get_closest_marker(mark)) is wanted]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
-    for item in items:
-        if marker := item.get_closest_marker("fault"):
-            values = getattr(getattr(item, "callspec", None), "params", {})
-            item.user_properties.append(("fault", _row(*marker.args, values=values)))
-
-
-def _row(fault, then, lost="nothing", *, values):
-    return fault.format(**values), then, lost
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    """A row for each fault whose tests have run, with what they found and how many they are."""
-    if not config.option.faults:
-        return
-    results = defaultdict(list)
-    for outcome in ("passed", "failed", "error", "skipped"):
-        for report in terminalreporter.getreports(outcome):
-            for name, row in report.user_properties:
-                if name == "fault" and (report.when == "call" or outcome != "passed"):
-                    results[report.nodeid.split("::")[0], row].append(outcome)
-    for line in _table(results):
-        terminalreporter.write_line(line)
-
-
-def _table(results):
-    """The lines of the table: area, fault, what happened, what was lost, and in how many tests."""
-    yield f"{'fault':72}  {'what happened':62}  {'lost':18}  tests"
-    area = ""
-    for (file, (fault, then, lost)), outcomes in sorted(
-        results.items(), key=lambda pair: pair[0][0]
-    ):
-        if file != area:
-            area = file
-            yield f"--- {area.removeprefix('tests/test_').removesuffix('.py')}"
-        bad = [outcome for outcome in outcomes if outcome != "passed"]
-        then = f"NOT SO ({bad[0]}): {then}" if bad else then
-        yield f"{fault:72}  {then:62}  {lost:18}  {len(outcomes)}"
-    held = sum(set(outcomes) == {"passed"} for outcomes in results.values())
-    tests = sum(map(len, results.values()))
-    yield f"{len(results)} faults, {tests} tests; what is said above was found for {held} of them."

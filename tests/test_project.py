@@ -1,5 +1,7 @@
 """The repository as a whole: its two lists of packages, its notebooks, its settings."""
 
+import ast
+import itertools
 import json
 import os
 import re
@@ -7,24 +9,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
+import nbformat
 import pytest
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import Retry
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-FIRST_CELL = """\
-import sys
-from pathlib import Path
+FIRST_CELL = 'import sys\n\nsys.path.insert(0, "..")'
+OURS = {"utils", "data", "covid"}
+OURS |= {
+    path.stem for room in ("notebooks", "site", "benchmarks") for path in ROOT.glob(f"{room}/*.py")
+}
 
-REPOSITORY = "{}"  # its address on the web, for Colab and Kaggle
-places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "attention-maps"]
-ROOT = next((p for p in places if (p / "environment.yml").exists()), places[-1])
-if not ROOT.exists():
-    !git clone -q --depth=1 {{REPOSITORY}} {{ROOT}} && pip install -q tf-keras-vis
-sys.path.insert(0, str(ROOT))"""
+
+def code_of(path):
+    """All code of a notebook, without what only IPython understands."""
+    lines = "\n".join("".join(cell["source"]) for cell in cells(path, "code")).splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("!", "%")))
 
 
 def cells(path, kind):
@@ -32,13 +32,36 @@ def cells(path, kind):
     return [cell for cell in content["cells"] if cell["cell_type"] == kind]
 
 
-def repository():
-    """The address that the first notebook was told by `make address`; nothing before."""
-    return re.search(r'REPOSITORY = "(.*)"', "".join(cells(NOTEBOOKS[0], "code")[0]["source"]))[1]
+def imported(code):
+    """The names of our modules and packages that some code imports, without what is in them."""
+    for node in ast.walk(ast.parse(code)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) else []
+        yield from OURS.intersection(name.split(".")[0] for name in names)
 
 
-def test_the_readme_links_to_where_the_notebooks_fetch_the_repository():
-    assert f"({repository() or 'README.pt-BR.md'}" in (ROOT / "README.md").read_text()
+@pytest.mark.parametrize(
+    ("room", "allowed"), [("utils", {"utils"}), ("data", {"data", "utils"})], ids=["utils", "data"]
+)
+def test_a_room_imports_only_those_below_it(room, allowed):
+    for path in (ROOT / room).rglob("*.py"):
+        assert set(imported(path.read_text())) <= allowed, path
+
+
+def test_code_beside_the_notebooks_serves_one_of_them_each():
+    shared = {"utils", "data"}
+    uses = [set(imported(code_of(path))) - shared for path in NOTEBOOKS]
+    assert not [a & b for a, b in itertools.combinations(uses, 2) if a & b]
+
+
+def test_the_comparison_loads_few_modules_and_none_that_draws_or_downloads():
+    lines = [line for line in code_of(NOTEBOOKS[6]).splitlines() if "import" in line]
+    code = "\n".join([*lines, "import sys; print(*[m for m in sys.modules if m[:4] in OURS])"])
+    code = code.replace("OURS", "('util', 'data')")
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    loaded = {name for name in run.stdout.split() if name.split(".")[0] in OURS}
+    assert "utils.plotting" in loaded
+    assert len(loaded) <= 8 and not [name for name in loaded if name.startswith("data")]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -62,8 +85,8 @@ def test_the_seven_notebooks_of_the_report_are_there():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_small_and_starts_as_agreed(path):
-    assert path.stat().st_size < 500_000
-    assert "".join(cells(path, "code")[0]["source"]) == FIRST_CELL.format(repository())
+    assert path.stat().st_size < 700_000
+    assert "".join(cells(path, "code")[0]["source"]) == FIRST_CELL
     headings = re.findall(
         r"^# ", "".join("".join(c["source"]) + "\n" for c in cells(path, "markdown")), re.M
     )
@@ -118,7 +141,6 @@ def test_settings_come_from_the_environment(environment, expected):
     assert settings_with(**environment).stdout.strip() == expected
 
 
-@pytest.mark.fault("a setting that is not known", "the known ones are named")
 def test_an_unknown_setting_names_the_known_ones():
     error = settings_with(DATASET="cats").stderr.splitlines()[-1]
     assert (
@@ -154,7 +176,6 @@ def test_make_alone_prints_help(tmp_path):
     assert "make figures" in run.stdout
 
 
-@pytest.mark.fault("no Python that fits", "says which would")
 def test_without_a_python_that_fits_make_says_which_would(tmp_path):
     (tmp_path / "requirements.txt").write_text("")
     run = make(tmp_path, "figures", "CANDIDATES=false no-such-python")
@@ -162,9 +183,6 @@ def test_without_a_python_that_fits_make_says_which_would(tmp_path):
     assert "No Python 3.11, 3.12 or 3.13 with its venv module was found" in run.stdout
 
 
-@pytest.mark.fault(
-    "packages that cannot be installed", "one sentence, and the next make tries again"
-)
 def test_packages_that_cannot_be_installed_are_one_sentence_and_tried_again(tmp_path):
     (tmp_path / "requirements.txt").write_text("./no-such-package.whl")
     for _ in range(2):
@@ -175,43 +193,40 @@ def test_packages_that_cannot_be_installed_are_one_sentence_and_tried_again(tmp_
     assert not (tmp_path / ".venv" / "ready").exists()
 
 
-FAKE_PYTHON = f"""#!/bin/sh
-# "Runs" a notebook by copying it, or fails where it says so; locks in earnest; makes no site.
-case "$2" in
-utils.alone) shift 2; exec {sys.executable} {ROOT}/utils/alone.py "$@" ;;
-utils.site) echo site; cd results/$DATASET; mkdir -p site; exec touch site/index.html ;;
-esac
-grep -q waits "$3" && {{ echo waiting; read line < go; }}
-grep -q broken "$3" && {{ echo "ValueError: the cause"; exit 1; }}
-mkdir -p $(dirname "$4") && cp "$3" "$4"
+FAKE_PYTHON = """#!/bin/sh
+# "Runs" a notebook by copying it, or fails where it says so.
+test "$2" = nbconvert || exit 1
+while [ "$1" != --execute ]; do shift; done
+grep -q waits "$2" && { echo waiting; read line < go; }
+grep -q broken "$2" && { echo "ValueError: the cause"; exit 1; }
+cp "$2" "$4"
 """
 
 
 @pytest.fixture
 def workplace(tmp_path):
     """The Makefile among stand-ins for everything that it runs and reads; returns `figures`."""
-    for folder in (".venv/bin", "notebooks", "utils"):
-        (tmp_path / folder).mkdir(parents=True)
-    for path in [*NOTEBOOKS, *(ROOT / "utils").glob("*.py")]:
+    for path in [*NOTEBOOKS, *(p for room in CODE for p in (ROOT / room).rglob("*.py"))]:
+        (tmp_path / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path.relative_to(ROOT)).write_text("content")
     (tmp_path / "requirements.txt").write_text("")
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "README.md").write_text("content")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "ready").write_text("")
     python = tmp_path / ".venv" / "bin" / "python"
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
 
-    def figures(*arguments):
-        run = make(tmp_path, "figures", *DEFAULTS, *arguments)
-        return run, [line[18:20] for line in run.stdout.splitlines() if "Running" in line]
+    def making(goal="figures", *arguments):
+        run = make(tmp_path, goal, *DEFAULTS, *arguments)
+        return run, re.findall(r"^notebooks/(..)_.* on .* \.\.\.$", run.stdout, re.MULTILINE)
 
-    return figures, tmp_path
+    return making, tmp_path
 
 
+CODE = ("utils", "data", "notebooks")
 DEFAULTS = ("DATASET=drawn-pets", "SMOKE=", "PRECISION=", "LANGUAGE=", "VGG16_WEIGHTS=")
-ALL = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "11"]
+REPORT = ["01", "02", "03", "04", "05", "06", "07", "11"]
 
 
 def touch(path):
@@ -220,45 +235,44 @@ def touch(path):
     os.utime(path, (later, later))
 
 
-def test_figures_runs_all_notebooks_in_order_and_then_has_nothing_to_do(workplace):
-    figures, folder = workplace
-    first, ran = figures()
-    assert ran == ALL
+def test_each_goal_runs_its_notebooks_in_order_and_then_has_nothing_to_do(workplace):
+    making, _ = workplace
+    first, ran = making()
+    assert ran == REPORT
     assert "results/drawn-pets/figures/figure_1.png" in first.stdout
-    assert "results/drawn-pets/site/index.html" in first.stdout
-    assert "site" in first.stdout.splitlines()
-    second, ran = figures()
-    assert ran == []
-    assert "Nothing to do" in second.stdout
-    assert "site" not in second.stdout.splitlines()
+    assert making("evidence")[1] == ["08", "09"]
+    assert making("covid")[1] == [*REPORT[:7], "10"]
+    for goal in ("figures", "evidence", "covid"):
+        again, ran = making(goal)
+        assert ran == [] and "Nothing to do" in again.stdout
 
 
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
         ("notebooks/09_evidence.ipynb", ["09"]),
-        ("notebooks/07_comparison.ipynb", ["07", "08", "09"]),
-        ("notebooks/05_cam.ipynb", ["05", "06", "07", "08", "09", "11"]),
-        ("utils/attention.py", ALL[2:]),
-        ("utils/images.py", ALL),
+        ("notebooks/evidence.py", ["09"]),
+        ("notebooks/05_cam.ipynb", ["05", "06", "07", "11", "08", "09"]),
+        ("utils/attention.py", [*REPORT, "08", "09"]),
+        ("data/drawing/pets.py", [*REPORT, "08", "09"]),
     ],
 )
 def test_a_change_runs_what_depends_on_it_and_no_more(workplace, changed, expected):
-    figures, folder = workplace
-    figures()
-    touch(folder / changed)
-    assert figures()[1] == expected
+    making, folder = workplace
+    making(), making("evidence")
+    for path in folder.rglob("*"):
+        os.utime(path, (path.stat().st_mtime - 60,) * 2)
+    os.utime(folder / changed)
+    assert making()[1] + making("evidence")[1] == expected
 
 
-@pytest.mark.fault("another setting, all files unchanged", "runs all again")
 def test_another_setting_is_another_run(workplace):
-    figures, _ = workplace
-    figures()
-    assert figures("LANGUAGE=pt")[1] == ALL
-    assert figures("LANGUAGE=pt")[1] == []
+    making, _ = workplace
+    making()
+    assert making("figures", "LANGUAGE=pt")[1] == REPORT
+    assert making("figures", "LANGUAGE=pt")[1] == []
 
 
-@pytest.mark.fault("make figures twice at once", "no notebook runs twice; the second waits")
 def test_a_second_make_waits_for_the_first_and_then_has_nothing_to_do(workplace):
     _, folder = workplace
     os.mkfifo(folder / "go")
@@ -273,51 +287,42 @@ def test_a_second_make_waits_for_the_first_and_then_has_nothing_to_do(workplace)
             (folder / "go").write_text("on\n")
             assert "Nothing to do" in second.stdout.read()
         assert first.wait() == second.returncode == 0
-        assert first.stdout.read().count("Running") == 6, "the rest, after the four before"
+        assert first.stdout.read().count("on drawn-pets") == 4, "the rest, after the four before"
 
 
-@pytest.mark.slow
-@pytest.mark.fault(
-    "a stranger at JupyterLab's door", "is refused without the token, on this machine"
-)
-def test_the_lab_listens_to_this_machine_only_and_wants_its_token(tmp_path):
-    command = ["make", "-n", "lab"]
-    said = subprocess.check_output(command, cwd=ROOT, env=environment(), text=True)
-    (line,) = (line for line in said.splitlines() if "jupyter lab" in line)
-    command = line.removesuffix("notebooks").split()
-    command += ["--no-browser", "--allow-root", "--ServerApp.port=0", tmp_path]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as lab:
-        try:
-            text = iter(lab.stderr.readline, "")
-            url, token = next(filter(None, map(LAB_URL.search, text))).groups()
-            with requests.Session() as stranger:
-                stranger.mount(url, HTTPAdapter(max_retries=Retry(connect=10, backoff_factor=0.1)))
-                assert stranger.get(f"{url}api/contents").status_code == 403
-                assert stranger.get(f"{url}api/contents?token={token}").status_code == 200
-            doors = psutil.Process(lab.pid).net_connections()
-            assert {door.laddr.ip for door in doors if door.status == "LISTEN"} == {"127.0.0.1"}
-        finally:
-            lab.terminate()
-
-
-LAB_URL = re.compile(r"(http://127\.0\.0\.1:[0-9]+/).*token=([0-9a-f]{32,})")
-
-
-@pytest.mark.fault(
-    "a notebook that fails within make",
-    "make fails, earlier results stay, and it goes on there once mended",
-    "the notebook",
-)
 def test_a_failing_notebook_is_named_and_what_was_made_before_stays(workplace):
-    figures, folder = workplace
-    figures()
+    making, folder = workplace
+    making()
     (folder / "notebooks" / "04_smoothgrad.ipynb").write_text("broken")
-    touch(folder / "notebooks" / "04_smoothgrad.ipynb")
-    run, ran = figures()
+    run, ran = making()
     assert run.returncode != 0
     assert ran == ["04"]
-    assert "ValueError: the cause" in run.stdout
+    assert "ValueError: the cause\nnotebooks/04_smoothgrad.ipynb did not end" in run.stdout
     executed = folder / "results" / "drawn-pets" / "notebooks" / "04_smoothgrad.ipynb"
     assert executed.read_text() == "content"
     (folder / "notebooks" / "04_smoothgrad.ipynb").write_text("mended")
-    assert figures()[1] == ["04", "07", "08", "09"]
+    assert making()[1] == ["04", "07"]
+
+
+FAILURES = {
+    "1 / 0": "The cause: ZeroDivisionError: division by zero",
+    "import os; os.kill(os.getpid(), 9)": "The cause: its Python died without a word.",
+}
+
+
+@pytest.mark.parametrize("code", FAILURES)
+def test_nbconvert_names_the_failing_cell_and_the_cause(tmp_path, code):
+    cells = [nbformat.v4.new_code_cell(source) for source in ("a = 1", code)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "a.ipynb")
+    command = [sys.executable, "-m", "nbconvert", "--config", CONFIG, "--to", "notebook"]
+    command += ["--execute", tmp_path / "a.ipynb", "--output-dir", tmp_path / "out"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode != 0
+    where, cause, then = run.stdout.splitlines()[-3:]
+    assert where == f"The notebook stopped at cell [2], which begins with: {code}"
+    assert cause.startswith(FAILURES[code])
+    assert then.startswith("What was made before is still there.")
+    assert not (tmp_path / "out" / "a.ipynb").exists()
+
+
+CONFIG = ROOT / "notebooks" / "nbconvert_config.py"

@@ -16,8 +16,8 @@ from itertools import product
 
 import numpy as np
 
+from utils.files import progress
 from utils.networks import flat, has_maps, sources
-from utils.progress import progress
 from utils.runtime import keras, shares, tf
 
 CHANNELS = {  # from the gradient's absolute values (..., C) to one value per pixel
@@ -44,7 +44,7 @@ def saliency_map(model, images, class_index, *, channels="max", batch=16):
     Report section 3.1.3; Simonyan et al. 2013, section 3.1.
     """
     heatmap = _saliency(model := flat(model), _choice(CHANNELS, channels=channels))
-    return _in_batches(heatmap, model, images, class_index, batch, "saliency")
+    return in_batches(heatmap, model, images, class_index, batch, "saliency")
 
 
 def smoothgrad(
@@ -58,9 +58,9 @@ def smoothgrad(
     mean g^2. Sample s is the same noise for every picture: a map depends on `seed`, not on the
     pictures beside it. Report section 3.2.2; Smilkov et al. 2017.
     """
-    images, class_index = _checked(model := flat(model), images, class_index)
+    images, class_index = checked(model := flat(model), images, class_index)
     each, finish = _choice(AVERAGES, average=average)
-    total = _compiled(_total(model, each), images)
+    total = compiled(_total(model, each), images)
     sums = [0.0] * len(images)
     parts = list(product(range(0, n, batch), range(len(images))))  # of one noise for all pictures
     for start, i in progress(parts, f"SmoothGrad, parts of {batch} samples"):
@@ -78,7 +78,7 @@ def cam(model, images, class_index, *, batch=32):
     is then the logit without its bias. Report section 3.3.3; Zhou et al. 2016, eq. 2.
     """
     heatmap = _cam(model := flat(model))
-    return _in_batches(heatmap, model, images, class_index, batch, "CAM")
+    return in_batches(heatmap, model, images, class_index, batch, "CAM")
 
 
 def grad_cam(model, images, class_index, *, layer=None, pooled="mean", batch=32):
@@ -89,7 +89,7 @@ def grad_cam(model, images, class_index, *, layer=None, pooled="mean", batch=32)
     Report section 3.4.2; Selvaraju et al. 2017, eq. 1 and 2.
     """
     heatmap = _grad_cam(model := flat(model), layer, _choice(POOLED, pooled=pooled))
-    return _in_batches(heatmap, model, images, class_index, batch, "Grad-CAM")
+    return in_batches(heatmap, model, images, class_index, batch, "Grad-CAM")
 
 
 def hires_cam(model, images, class_index, *, layer=None, batch=32):
@@ -99,7 +99,7 @@ def hires_cam(model, images, class_index, *, layer=None, batch=32):
     yardstick for Grad-CAM on heads that are not. Draelos and Carin 2020.
     """
     heatmap = _hires_cam(model := flat(model), layer)
-    return _in_batches(heatmap, model, images, class_index, batch, "HiResCAM")
+    return in_batches(heatmap, model, images, class_index, batch, "HiResCAM")
 
 
 # ------------------------------------------------ functions of pictures x and classes c
@@ -109,14 +109,14 @@ kept = lru_cache(maxsize=2)  # the same function again has its graph already
 
 @kept
 def _saliency(model, reduce):
-    gradient = _input_gradient(model)
+    gradient = input_gradient(model)
     return lambda x, c: reduce(tf.abs(gradient(x, c)))
 
 
 @kept
 def _total(model, each):
     """The sum of `each` over samples, (1, ...): a row for each device that had a part of them."""
-    gradient = _input_gradient(model)
+    gradient = input_gradient(model)
     return lambda x, c: tf.reduce_sum(each(gradient(x, c)), 0, keepdims=True)
 
 
@@ -155,7 +155,7 @@ def _hires_cam(model, layer):
     return heatmap
 
 
-def _input_gradient(model):
+def input_gradient(model):
     """A function of pictures x and classes c: dS_c/dx, float32, in the shape of x."""
     logits = keras.Model(model.inputs, model.outputs[0])
 
@@ -170,7 +170,7 @@ def _input_gradient(model):
 
 def _feature_gradient(model, layer):
     """A function of pictures x and classes c: feature maps f of the layer and dS_c/df, float32."""
-    both = keras.Model(model.inputs, [_feature_layer(model, layer).output, model.outputs[0]])
+    both = keras.Model(model.inputs, [feature_layer(model, layer).output, model.outputs[0]])
 
     def gradient(x, c):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -199,7 +199,7 @@ def _is_linear(layer):
     return getattr(layer, "activation", keras.activations.linear) is keras.activations.linear
 
 
-def _feature_layer(model, name):
+def feature_layer(model, name):
     """The layer of that name, or the last convolution; it has to have maps (h, w, K) as output."""
     maps = {layer.name: layer for layer in model.layers if has_maps(layer)}
     convolutions = [key for key, layer in maps.items() if isinstance(layer, keras.layers.Conv2D)]
@@ -214,18 +214,18 @@ def _feature_layer(model, name):
 # -------------------------------------------------------------------------- running them
 
 
-def _in_batches(function, model, images, class_index, batch, label):
+def in_batches(function, model, images, class_index, batch, label):
     """The maps of all pictures, `batch` at a time, by a function of pictures and classes."""
-    images, class_index = _checked(model, images, class_index)
-    compiled = _compiled(function, images)
+    images, class_index = checked(model, images, class_index)
+    graph = compiled(function, images)
     maps = []
     for i in progress(range(0, len(images), batch), f"{label}, batches"):
         x, c = images[i : i + batch], class_index[i : i + batch]
-        maps.append(_shared(model, compiled, tf.constant(x, tf.float32), tf.constant(c)))
+        maps.append(_shared(model, graph, tf.constant(x, tf.float32), tf.constant(c)))
     return np.concatenate(maps)
 
 
-def _compiled(function, images):
+def compiled(function, images):
     """`function` of pictures and classes as one graph for any number of pictures like `images`."""
     return _graph(function, images.shape[1:])
 
@@ -252,7 +252,7 @@ def _on_each(strategy, function):
     )
 
 
-def _checked(model, images, class_index):
+def checked(model, images, class_index):
     """The pictures and one class index for each, or a ValueError that says what is wrong."""
     images, given = np.asanyarray(images), np.asarray(class_index)
     shape, classes = tuple(model.input_shape[1:]), model.output_shape[-1]

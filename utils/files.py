@@ -1,28 +1,20 @@
-"""Files are written whole or not at all; what a notebook hands to a later one."""
+"""Files are written whole or not at all; what a notebook hands to a later one; progress."""
 
-import errno
-import hashlib
 import os
-import shutil
-import subprocess
-import sys
+import time
 import zipfile
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from IPython.display import clear_output
 
 from utils import settings
-from utils.progress import progress
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-WRITTEN_BY = {  # the notebook that writes a technique's maps, a network or a table
+WRITTEN_BY = {  # the notebook that writes the pictures, a technique's maps, a network or a table
+    "images": "01_download_data",
     "saliency": "03_saliency_maps",
     "smoothgrad": "04_smoothgrad",
     "cam": "05_cam",
@@ -37,72 +29,26 @@ WRITTEN_BY = {  # the notebook that writes a technique's maps, a network or a ta
 }
 
 
-class DiskFull(OSError):
-    """A file could not be written for want of room; the text says where and what to do."""
+class DataError(RuntimeError):
+    """The data cannot be had: the text says what is wrong, where, and what to do next."""
 
 
 @contextmanager
 def whole(path):
     """Yield a path beside `path` to write to, and move it into place when all went well.
 
-    Killed at any moment, either the old file or the new one is there. Who writes the same file at
-    the same time waits its turn, so inside, `path` may be read to write it anew. What a killed run
-    left behind is written over. Raises DiskFull.
+    Killed at any moment, either the old file or the new one is there, and the next call writes
+    over what was left behind.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.part{path.suffix}")
-    with _alone_with(part):
-        try:
-            with disk_full(path.parent):
-                yield part
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        os.replace(part, path)
-
-
-@contextmanager
-def _alone_with(part):
-    """Make an empty file that no other process writes; the lock ends with the process."""
-    if fcntl is None:  # Windows
-        part.write_bytes(b"")
-        yield
-        return
-    while True:
-        file = part.open("ab")
-        with suppress(OSError):  # some network drives know no locks
-            fcntl.flock(file, fcntl.LOCK_EX)
-        if _is_at(file, part):  # else whoever held it has moved it into place meanwhile
-            break
-        file.close()
-    with file:
-        file.truncate(0)
-        yield
-
-
-def _is_at(file, path):
-    """Whether a path still leads to an open file."""
-    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
-
-
-@contextmanager
-def disk_full(folder):
-    """Turn a full disk into a DiskFull. Not all writers tell it by its number: NumPy does not."""
     try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if isinstance(error, DiskFull) or not (full or _no_room(folder)):
-            raise
-        raise DiskFull(
-            f"The disk is full: {shown(folder)} could not be written. Make room, then run this "
-            "again; nothing half-done counts as done."
-        ) from None
-
-
-def _no_room(folder):
-    return Path(folder).exists() and shutil.disk_usage(folder).free < 2**20
+        yield part
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    os.replace(part, path)
 
 
 def shown(path):
@@ -112,28 +58,36 @@ def shown(path):
     return path.relative_to(settings.ROOT).as_posix() if inside else path.name
 
 
-def read(path, notebook):
+def read(path, written="images"):
     """`path` itself if the file exists, else an error that names the notebook that writes it.
 
-    Where make has set up no environment (Colab, Kaggle), that notebook is run instead.
+    written: a key of WRITTEN_BY.
     """
-    elsewhere = (settings.ROOT / "Makefile").exists() and not (settings.ROOT / ".venv").exists()
-    if elsewhere and not Path(path).exists() and not settings.environ("MAKING"):
-        _run(notebook)
     if not Path(path).exists():
+        notebook = WRITTEN_BY[written]
         raise FileNotFoundError(f"{shown(path)} is missing: run notebooks/{notebook}.ipynb first.")
     return path
 
 
-def _run(notebook):
-    """Run a notebook after those that it builds on, with the Python that runs this.
+def progress(items, label, total=None, every=1.0):
+    """Yield `items`; a live line says how many are done, and is gone when the last one is.
 
-    MAKING keeps a notebook that make runs from asking make for what it is about to write itself.
+    What the cell printed before goes with the line. Work of less than two seconds has none.
     """
-    target = (settings.RESULTS_DIR / "notebooks" / f"{notebook}.ipynb").relative_to(settings.ROOT)
-    print(f"Running notebooks/{notebook}.ipynb first, since what it writes is missing ...")
-    make = ["make", "-s", "-o", ".venv/ready", "MAKING=1", f"BIN={Path(sys.executable).parent}"]
-    subprocess.run([*make, str(target)], cwd=settings.ROOT, check=True)
+    total = len(items) if total is None else total
+    start = time.monotonic()
+    due = start + 2
+    try:
+        for done, item in enumerate(items, 1):
+            yield item
+            if (now := time.monotonic()) > due:
+                left = (total - done) * (now - start) / done
+                clear_output(wait=True)
+                print(f"{label}: {done} of {total}, {left:.0f} s left", end="\r", flush=True)
+                due = now + every
+    finally:
+        if due > start + 2:
+            clear_output()
 
 
 def save_table(name, frame):
@@ -144,7 +98,7 @@ def save_table(name, frame):
 
 def load_table(name):
     """The table that an earlier notebook wrote as tables/<name>.csv."""
-    return _read_table(read(settings.TABLES / f"{name}.csv", WRITTEN_BY[name]))
+    return _read_table(read(settings.TABLES / f"{name}.csv", name))
 
 
 def _read_table(path):
@@ -155,33 +109,10 @@ def _read_table(path):
 def save_rows(name, frame, key):
     """Put rows into tables/<name>.csv, in place of those with the same value in column `key`."""
     path = settings.TABLES / f"{name}.csv"
-    with whole(path) as part:  # read inside, so that no row of another notebook's is lost
-        if path.exists():
-            old = _read_table(path)
-            frame = pd.concat([old[~old[key].isin(frame[key])], frame])
-            frame = frame.sort_values(key, kind="stable")
-        frame.to_csv(part, index=False, na_rep="nan")
-
-
-def stream_maps(technique, explain, rows, *, part=16, **recipe):
-    """Write maps/<technique>.npz from explain(rows), a part of the rows at a time.
-
-    explain: a function of some rows to their raw maps (n, h, w). rows: as in `save_maps`. recipe:
-    what else the maps depend on. Only one part is in memory, and each is a file of its own until
-    all are there: a run that was stopped goes on where it was, for the same network, pictures and
-    recipe.
-    """
-    asked = rows[["image", "label", "class_index", "logit"]].to_csv(index=False)
-    name = hashlib.sha256(f"{part} {sorted(recipe.items())} {asked}".encode()).hexdigest()[:12]
-    folder = settings.MAPS / f"unfinished-{technique}-{name}"
-    parts = {start: folder / f"{start}.npy" for start in range(0, len(rows), part)}
-    missing = [start for start, path in parts.items() if not path.exists()]
-    for start in progress(missing, f"{technique}, parts of {part} maps"):
-        with whole(parts[start]) as file:
-            np.save(file, np.float32(explain(rows.iloc[start : start + part])))
-    _write_maps(technique, map(np.load, parts.values()), rows)
-    for unfinished in settings.MAPS.glob(f"unfinished-{technique}-*"):
-        shutil.rmtree(unfinished)
+    if path.exists():
+        old = _read_table(path)
+        frame = pd.concat([old[~old[key].isin(frame[key])], frame])
+    save_table(name, frame.sort_values(key, kind="stable"))
 
 
 def save_maps(technique, maps, rows):
@@ -189,27 +120,10 @@ def save_maps(technique, maps, rows):
 
     rows: their table of predictions (N rows), with image, label, class_index and logit.
     """
-    _write_maps(technique, [np.float32(maps)], rows)
-
-
-def _write_maps(technique, parts, rows):
-    """Write the file of maps from parts (n, h, w), of which one is held at a time."""
     columns = {name: rows[name].to_numpy() for name in ("class_index", "logit")}
     columns |= {name: rows[name].to_numpy(dtype=str) for name in ("image", "label")}
-    with (
-        whole(settings.MAPS / f"{technique}.npz") as path,
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
-    ):
-        for name, column in columns.items():
-            with archive.open(f"{name}.npy", "w") as file:
-                np.lib.format.write_array(file, column)
-        with archive.open("maps.npy", "w", force_zip64=True) as file:
-            for i, maps in enumerate(parts):
-                if i == 0:
-                    shape = (len(rows), *maps.shape[1:])
-                    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-                    np.lib.format.write_array_header_1_0(file, header)
-                file.write(maps.tobytes())
+    with whole(settings.MAPS / f"{technique}.npz") as path:
+        np.savez_compressed(path, maps=np.float32(maps), **columns)
 
 
 def load_maps(technique):
@@ -217,14 +131,14 @@ def load_maps(technique):
 
     Raises ValueError for a damaged file, and for one with pickled objects: none is loaded.
     """
-    path, notebook = settings.MAPS / f"{technique}.npz", WRITTEN_BY[technique]
+    path = settings.MAPS / f"{technique}.npz"
     try:
-        with read(path, notebook).open("rb") as file, np.load(file) as archive:
+        with read(path, technique).open("rb") as file, np.load(file) as archive:
             return dict(archive)
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         raise ValueError(
             f"{shown(path)} is damaged, or holds more than numbers and names: remove it and run "
-            f"notebooks/{notebook}.ipynb."
+            f"notebooks/{WRITTEN_BY[technique]}.ipynb."
         ) from None
 
 
@@ -241,7 +155,7 @@ def maps_of(technique, rows):
 
 
 def save_figure(fig, name):
-    """Write a figure to figures/<name>.png (300 dpi) and .pdf, the same bytes each time."""
+    """Write a figure to figures/<name>.png (300 dpi) and .pdf."""
     with whole(settings.FIGURES / f"{name}.png") as path:
         fig.savefig(path, dpi=300)
     with whole(settings.FIGURES / f"{name}.pdf") as path:

@@ -2,18 +2,18 @@
 
 import hashlib
 import json
+import shutil
 import zipfile
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from utils import settings
-from utils.files import WRITTEN_BY, read, shown, whole
+from utils.files import WRITTEN_BY, progress, read, shown, whole
 from utils.networks import flat
-from utils.progress import progress
-from utils.runtime import keras, policy, set_seed, shares, strategy, tf
+from utils.runtime import keras, policy, set_seed, strategy, tf
 
 HEADS = ("dense", "gap")
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # red, green, blue; what VGG-16's authors subtract
@@ -145,7 +145,7 @@ def load(name):
     name = f"vgg16_{name}"
     path, notebook = settings.MODELS / f"{name}.keras", WRITTEN_BY[name]
     try:
-        return _loaded(read(path, notebook))
+        return _loaded(read(path, name))
     except (ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:  # OSError is the disk's
         code = "Lambda" in str(error)
         reason = "it holds code, and none is run" if code else "it is damaged, or not of this Keras"
@@ -206,7 +206,7 @@ def probabilities(scores):
 def predictions(model, images, rows, classes):
     """What the network says of each picture, and which class its maps are to explain, as a table.
 
-    rows: their table from `datasets.load_table`. Adds predicted and probability; class_index,
+    rows: their table from `loading.load_table`. Adds predicted and probability; class_index,
     the predicted class, or the row's label where the picture holds both; and that class's logit.
     """
     scores = logits(model, images)
@@ -214,133 +214,13 @@ def predictions(model, images, rows, classes):
     asked = rows["label"].map(classes.index).to_numpy()
     class_index = np.where(rows["split"] == "both", asked, predicted).astype("int32")
     each = np.arange(len(rows))
-    return rows.filter(regex="^(image|label|split|.*_mask)$").assign(
+    return rows.filter(regex="^(image|label|split|scene|.*_mask)$").assign(
         predicted=np.array(classes)[predicted],
         probability=probabilities(scores)[each, predicted],
         class_index=class_index,
         explained=np.array(classes)[class_index],
         logit=scores[each, class_index],
     )
-
-
-def _passed(step, images, labels, order, batch, label):
-    """The mean loss and accuracy of one pass over the pictures in that order, (loss, accuracy).
-
-    `step` is `train_on_batch` or `test_on_batch` of a network.
-    """
-    sums = np.zeros(2)
-    for start in progress(range(0, len(order), batch), f"{label}, batches"):
-        rows = order[start : start + batch]
-        means = _stepped(step, np.float32(images[rows]), labels[rows])
-        sums += len(rows) * np.array([means["loss"], means["accuracy"]])
-        if not np.isfinite(sums[0]):
-            raise FloatingPointError(
-                f"The loss of {label} is not a number. Try a smaller learning_rate, or "
-                "PRECISION=float32."
-            )
-    return sums / len(order)
-
-
-def _stepped(step, images, labels):
-    """The mean loss and accuracy of one step, as a dict; several devices take a part each.
-
-    Their parts have to be equal for their mean to be the batch's, so that rows without weight fill
-    the last one up.
-    """
-    network = step.__self__
-    devices = network.distribute_strategy
-    if devices.num_replicas_in_sync == 1:
-        return step(images, labels, return_dict=True)
-    count, missing = len(images), -len(images) % devices.num_replicas_in_sync
-    rows = np.arange(count + missing) % count
-    weights = np.float32(np.repeat([1 + missing / count, 0], [count, missing]))
-    batch = images[rows], labels[rows], weights
-    with devices.scope():
-        network._symbolic_build(data_batch=batch)  # variables of metrics, as in train_on_batch
-    network.reset_metrics()
-    _on_devices(network, step.__name__)(*shares(devices, *batch))
-    return network.get_metrics_result()
-
-
-@lru_cache(maxsize=2)
-def _on_devices(network, name):
-    """`train_on_batch` or `test_on_batch` of the parts that `shares` deals.
-
-    Keras 3.15's own fail on several machines: they average numbers there as if they were arrays.
-    """
-    step = {"train_on_batch": network.train_step, "test_on_batch": network.test_step}[name]
-    run = network.distribute_strategy.run
-    return tf.function(lambda *parts: run(step, (parts,)), autograph=False)
-
-
-def _fingerprint(recipe, *arrays):
-    """A short name for a training: its settings, its base and every byte of its data."""
-    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
-    for array in arrays:
-        rows = max(1, 2**24 // max(1, array[:1].nbytes))  # some 16 MB of a file at a time
-        for start in range(0, len(array), rows):
-            digest.update(np.ascontiguousarray(array[start : start + rows]))
-    return digest.hexdigest()[:12]
-
-
-def _bytes_of(weights):
-    """The content of the file with the weights; nothing for ImageNet, which never changes."""
-    path = settings.DRAWN_BASE if weights == "drawn" else Path(weights)
-    return np.fromfile(path, "uint8") if path.is_file() else np.empty(0, "uint8")
-
-
-def _start(head, recipe):
-    """A network ready for its first epoch; each device clips the gradient of its part by itself."""
-    with strategy().scope():
-        model = in_policy(build(head, recipe["weights"]), recipe["policy"])
-        model.compile(
-            keras.optimizers.Adam(recipe["learning_rate"], clipnorm=1.0),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            weighted_metrics=["accuracy"],
-        )
-    return model, []
-
-
-def _resume(name, known):
-    """The network and the history of the last epoch that is on the disk undamaged, or None."""
-    for checkpoint in sorted(_checkpoints(name, known), reverse=True):
-        if record := _record(checkpoint):
-            with strategy().scope():
-                return keras.models.load_model(checkpoint), record["history"]
-    return None
-
-
-def _checkpoints(name, known="*"):
-    """The files with the state of a training after an epoch each."""
-    return settings.MODELS.glob(f"unfinished-{name}-{known}-*.keras")
-
-
-def _keep_two(name, known):
-    """Remove all checkpoints but the last two: should the last be damaged, there is the other."""
-    for old in sorted(_checkpoints(name, known))[:-2]:
-        old.with_suffix(".json").unlink(missing_ok=True)
-        old.unlink(missing_ok=True)
-
-
-def _one_epoch(model, epoch, training, validation, batch, seed):
-    """Train for one epoch, in an order of its own; a dict of its losses and accuracies."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Dropout):  # the same masks after a resume as without
-            layer.seed_generator.state.assign([seed, epoch])
-    order = np.random.default_rng((seed, epoch)).permutation(len(training[0]))
-    passes = (
-        *_passed(model.train_on_batch, *training, order, batch, f"epoch {epoch + 1}"),
-        *_passed(
-            model.test_on_batch, *validation, np.arange(len(validation[0])), batch, "validation"
-        ),
-    )
-    keys = ("loss", "accuracy", "val_loss", "val_accuracy")
-    row = {"epoch": epoch + 1} | dict(zip(keys, map(float, passes), strict=True))
-    print(
-        "epoch {epoch}: loss {loss:.4f}, accuracy {accuracy:.1%}; "
-        "validation loss {val_loss:.4f}, accuracy {val_accuracy:.1%}".format(**row)
-    )
-    return row
 
 
 def train(
@@ -359,40 +239,121 @@ def train(
 
     images (N, 150, 150, 3) uint8, labels (N,) int, validation a pair of the same. name: of the file
     vgg16_<name>.keras, the head's unless given. seed: of first weights, order and dropout. Returns
-    the network in float32 and the history, a list of one dict per epoch. Each epoch ends in a
-    checkpoint; a training that was stopped goes on there, or at the one before if that is damaged,
-    and ends in the same weights. Trained networks and checkpoints are known by a fingerprint of
-    settings and data, and never mistaken for another's. Raises FloatingPointError when the loss is
-    not a number.
+    the network in float32 and the history, a table with a row for each epoch. A training that was
+    stopped goes on after its last epoch. Networks are known by a fingerprint of settings and data,
+    and never mistaken for another's. Raises FloatingPointError when the loss is not a number.
     """
     name = name or head
-    set_seed(seed)
-    recipe = dict(head=head, weights=str(settings.VGG16_WEIGHTS), policy=policy())
-    recipe |= dict(epochs=epochs, batch=batch, learning_rate=learning_rate, seed=seed)
+    recipe = dict(head=head, weights=str(settings.VGG16_WEIGHTS), policy=policy(), seed=seed)
+    recipe |= dict(epochs=epochs, batch=batch, learning_rate=learning_rate)
     known = _fingerprint(recipe, _bytes_of(settings.VGG16_WEIGHTS), images, labels, *validation)
     trained = settings.MODELS / f"vgg16_{name}.keras"
-    if (record := _record(trained)) and record["fingerprint"] == known:
-        return _loaded(trained), record["history"]
+    if (found := _record(trained)) and found["fingerprint"] == known:
+        return _loaded(trained), pd.DataFrame(found["history"])
 
-    model, history = _resume(name, known) or _start(head, recipe)
-    for epoch in range(len(history), epochs):
-        history.append(_one_epoch(model, epoch, (images, labels), validation, batch, seed))
-        checkpoint = settings.MODELS / f"unfinished-{name}-{known}-{epoch + 1:04}.keras"
-        _save(checkpoint, model, dict(history=history))
-        _keep_two(name, known)
-    model = in_policy(model, "float32")
-    _save(trained, model, recipe | dict(fingerprint=known, history=history))
-    for unfinished in settings.MODELS.glob(f"*unfinished-{name}-*"):  # and what a kill left hidden
-        unfinished.unlink(missing_ok=True)
+    unfinished = settings.MODELS / f"unfinished-{name}-{known}"
+    model = _compiled(head, recipe)
+    training = _batches(images, labels, batch, seed)
+    history = _fitted(model, training, _batches(*validation, 2 * batch), epochs, unfinished)
+    if np.isfinite(history["loss"]).all():
+        model = in_policy(model, "float32")
+        _save(trained, model, recipe | dict(fingerprint=known, history=history.to_dict("list")))
+    for folder in settings.MODELS.glob(f"unfinished-{name}-*"):
+        shutil.rmtree(folder)
+    if not np.isfinite(history["loss"]).all():
+        raise FloatingPointError(
+            f"The loss of {name} is not a number. Try a smaller learning_rate, or "
+            "PRECISION=float32."
+        )
     return model, history
+
+
+def _fingerprint(recipe, *arrays):
+    """A short name for a training: its settings, its base and every byte of its data."""
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:12]
+
+
+def _bytes_of(weights):
+    """The content of the file with the weights; nothing for ImageNet, which never changes."""
+    path = settings.DRAWN_BASE if weights == "drawn" else Path(weights)
+    return np.fromfile(path, "uint8") if path.is_file() else np.empty(0, "uint8")
+
+
+def _compiled(head, recipe):
+    """A network ready for its first step, on all devices that there are."""
+    set_seed(recipe["seed"])
+    with strategy().scope():
+        model = in_policy(build(head, recipe["weights"]), recipe["policy"])
+        model.compile(
+            keras.optimizers.Adam(recipe["learning_rate"], clipnorm=1.0),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            jit_compile=False,  # XLA's convolutions are slow on processors
+        )
+    return model
+
+
+def _batches(images, labels, batch, seed=None):
+    """Pictures and labels in batches, in memory once; with a seed, in a new order each epoch.
+
+    Several devices share a batch evenly, so that they train without the last pictures of an epoch.
+    """
+    devices = strategy().num_replicas_in_sync
+    batch = max(1, min(batch, len(images)) // devices) * devices  # Keras fails on an uneven first
+    with tf.device("CPU"):
+        images, labels = tf.constant(images), tf.constant(labels)
+    places = tf.data.Dataset.range(len(images))
+    if seed is not None:
+        places = places.shuffle(len(images), seed)
+    places = places.batch(batch, drop_remainder=seed is not None and devices > 1)
+    return places.map(
+        lambda i: (tf.cast(tf.gather(images, i), tf.float32), tf.gather(labels, i))
+    ).prefetch(2)
+
+
+def _fitted(model, training, validation, epochs, folder):
+    """Train a network, from the end of its last epoch in the folder on; the history as a table."""
+    log, state = folder / "history.csv", folder / "state"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (state / "training_metadata.json").exists():  # killed while it kept its first epoch
+        shutil.rmtree(state, ignore_errors=True)
+    steps = progress(range(epochs * len(training)), "training, batches")
+
+    def note(epoch, logs):
+        row = pd.DataFrame([{"epoch": epoch + 1} | logs])
+        row.to_csv(log, mode="a", header=not log.exists(), index=False)
+
+    model.fit(
+        training,
+        validation_data=validation,
+        epochs=epochs,
+        verbose=0,
+        shuffle=False,  # the pipeline has done it
+        callbacks=[
+            keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda batch, logs: next(steps, None), on_epoch_end=note
+            ),
+            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.BackupAndRestore(
+                state, double_checkpoint=True, delete_checkpoint=False
+            ),
+        ],
+    )
+    steps.close()
+    history = pd.read_csv(log).drop_duplicates("epoch", keep="last")  # killed before it was kept
+    return history[["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]].reset_index(drop=True)
 
 
 def _save(path, model, record):
     """Write a network, and beside it, as .json, what it is and the checksum of its file."""
     with whole(path) as part:
         model.save(part)
-        with whole(path.with_suffix(".json")) as beside:
-            beside.write_text(json.dumps(record | dict(sha256=_checksum(part)), indent=1))
+        record = record | dict(sha256=_checksum(part))
+    with whole(path.with_suffix(".json")) as beside:
+        beside.write_text(json.dumps(record, indent=1))
 
 
 def _record(path):
@@ -400,12 +361,8 @@ def _record(path):
     record = path.with_suffix(".json")
     if not (path.exists() and record.exists()):
         return None
-    with suppress(ValueError):  # no JSON
-        content = json.loads(record.read_text())
-        if content.get("sha256") == _checksum(path):
-            return content
-    print(f"{shown(path)} is damaged, or not the network that its .json tells of: it is not used.")
-    return None
+    content = json.loads(record.read_text())
+    return content if content["sha256"] == _checksum(path) else None
 
 
 def _checksum(path):

@@ -1,17 +1,11 @@
 """From arrays to figures, in one style: here raw maps are enlarged, scaled and coloured."""
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython import get_ipython
-from matplotlib import get_data_path
-from matplotlib.font_manager import fontManager
-from matplotlib.text import Text
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from utils import settings
-from utils.portuguese import translated
 
 COLOURS = "inferno"  # one perceptual colour map for every magnitude
 STYLE = {
@@ -23,129 +17,47 @@ STYLE = {
     "axes.spines.right": False,
     "image.interpolation": "nearest",
 }
-WORDS = {
-    "en": {
-        "original": "Original picture",
-        "saliency": "Saliency map",
-        "smoothgrad": "SmoothGrad",
-        "cam": "CAM",
-        "grad_cam": "Grad-CAM",
-        "none": "no positive\nevidence",
-        "no map": "this network\nhas no such map",
-        "strange": "Unlike what the network learned from: its answer may mean nothing.",
-        "cat": "cat",
-        "dog": "dog",
-        "both": "cat and dog",
-        "evidence for": "evidence for",
-        "training": "training",
-        "validation": "validation",
-        "epoch": "epoch",
-        "loss": "loss",
-        "accuracy": "accuracy",
-        "worst": "The test pictures that the network was least sure of: truth → prediction.",
-        "low": "low",
-        "high": "high",
-        "legend": "evidence for the class, each map on its own scale",
-        "drawn": "The pictures are drawn by code; they are not those of the report.",
-        "tag": "the tag, enlarged",
-        "dose": "pictures of the class that wear the tag in training",
-        "clean": "no tag",
-        "swapped": "tag on the other class",
-        "lift": "energy on the tag over its area",
-        "knows nothing": "a map that knows nothing",
-        "trained": "trained",
-        "similarity": "rank correlation with\nthe trained network's map",
-        "other picture": "map of another picture",
-        "edges": "edges of the picture",
-        "randomised": "randomised from the logits down to",
-        "baseline": "best baseline",
-        "interval": "mean, 95 % interval over pictures",
-        "seed": "trainings with different seeds",
-        "samples": "number of samples n",
-        "reliability": "correlation of two maps",
-        "measured": "measured",
-        "predicted": "foretold by single samples",
-        "non-COVID": "non-COVID",
-    },
-    "pt": {
-        "original": "Imagem original",
-        "saliency": "Mapa de saliência",
-        "smoothgrad": "SmoothGrad",
-        "cam": "CAM",
-        "grad_cam": "Grad-CAM",
-        "none": "nenhuma evidência\npositiva",
-        "no map": "esta rede não\ntem tal mapa",
-        "strange": "Diferente do que a rede aprendeu: sua resposta pode não dizer nada.",
-        "cat": "gato",
-        "dog": "cachorro",
-        "worst": "As imagens de teste de que a rede esteve menos segura: verdade → predição.",
-        "both": "gato e cachorro",
-        "evidence for": "evidência para",
-        "training": "treino",
-        "validation": "validação",
-        "epoch": "época",
-        "loss": "perda",
-        "accuracy": "acurácia",
-        "low": "baixa",
-        "high": "alta",
-        "legend": "evidência para a classe, cada mapa em sua própria escala",
-        "drawn": "As imagens são desenhadas por código; não são as do relatório.",
-        "tag": "a etiqueta, ampliada",
-        "dose": "imagens da classe que levam a etiqueta no treino",
-        "clean": "sem etiqueta",
-        "swapped": "etiqueta na outra classe",
-        "lift": "energia na etiqueta sobre sua área",
-        "knows nothing": "um mapa que nada sabe",
-        "trained": "treinada",
-        "similarity": "correlação de postos com\no mapa da rede treinada",
-        "other picture": "mapa de outra imagem",
-        "edges": "bordas da imagem",
-        "randomised": "aleatória, dos logits até",
-        "baseline": "melhor referência",
-        "interval": "média, intervalo de 95 % sobre imagens",
-        "seed": "treinos com sementes diferentes",
-        "samples": "número de amostras n",
-        "reliability": "correlação de dois mapas",
-        "measured": "medida",
-        "predicted": "prevista por amostras únicas",
-        "non-COVID": "não COVID",
-    },
+WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portuguese
+    "original": ("Original picture", "Imagem original"),
+    "saliency": ("Saliency map", "Mapa de saliência"),
+    "smoothgrad": ("SmoothGrad", "SmoothGrad"),
+    "cam": ("CAM", "CAM"),
+    "grad_cam": ("Grad-CAM", "Grad-CAM"),
+    "none": ("no positive\nevidence", "nenhuma evidência\npositiva"),
+    "no map": ("this network\nhas no such map", "esta rede não\ntem tal mapa"),
+    "strange": (
+        "Unlike what the network learned from: its answer may mean nothing.",
+        "Diferente do que a rede aprendeu: sua resposta pode não dizer nada.",
+    ),
+    "cat": ("cat", "gato"),
+    "dog": ("dog", "cachorro"),
+    "both": ("cat and dog", "gato e cachorro"),
+    "non-COVID": ("non-COVID", "não COVID"),
+    "evidence for": ("evidence for", "evidência para"),
+    "low": ("low", "baixa"),
+    "high": ("high", "alta"),
+    "legend": (
+        "evidence for the class, each map on its own scale",
+        "evidência para a classe, cada mapa em sua própria escala",
+    ),
+    "drawn": (
+        "The pictures are drawn by code; they are not those of the report.",
+        "As imagens são desenhadas por código; não são as do relatório.",
+    ),
 }
 
 
 def word(key):
-    """The word for `key` in the language of the figures (setting LANGUAGE), or `key` itself."""
-    return WORDS[settings.LANGUAGE].get(key, key)
+    """The words for `key` in the language of the figures (setting LANGUAGE), or `key` itself."""
+    english, portuguese = WORDS.get(key, (key, key))
+    return portuguese if settings.LANGUAGE == "pt" else english
 
 
 def use_style(quality=85):
-    """Set the one style of all figures; in notebooks as JPEG, since noise makes PNG large.
-
-    With LANGUAGE=pt, every text that a figure is given from now on goes through `translated`.
-    """
+    """Set the one style of all figures; in notebooks as JPEG, since noise makes PNG large."""
     plt.rcParams.update(STYLE)
-    _take_own_fonts()
-    if settings.LANGUAGE == "pt":
-        Text.set_text = _set_portuguese
     if get_ipython():
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": quality})
-
-
-def _take_own_fonts():
-    """Let figures use the fonts that come with matplotlib, and none of the machine's.
-
-    It depends on the machine which copy of a font is found first, and so does the PDF.
-    """
-    fontManager.ttflist.clear()
-    for path in sorted(Path(get_data_path(), "fonts", "ttf").glob("*.ttf")):
-        fontManager.addfont(path)
-
-
-_set_text = Text.set_text
-
-
-def _set_portuguese(self, text):
-    _set_text(self, translated(text) if isinstance(text, str) else text)
 
 
 def grid(rows, columns, side=1.6, width=None):
@@ -159,7 +71,7 @@ def grid(rows, columns, side=1.6, width=None):
 
 def caption(fig, text="", ours=True):
     """Write a caption under the figure; of the data set's pictures it says if they are drawn."""
-    drawn = word("drawn") if ours and settings.DATASET.startswith("drawn") else ""
+    drawn = word("drawn") if ours and settings.DRAWN else ""
     fig.supxlabel(f"{text}\n{drawn}".strip(), fontsize=8, color="0.35")
 
 
@@ -175,12 +87,10 @@ def contact_sheet(images, titles, columns=8):
 def learning_curves(history):
     """Loss and accuracy by epoch, on training and validation pictures, from `model.train`."""
     fig, axes = plt.subplots(1, 2, figsize=(7, 2.4))
-    epochs = [row["epoch"] for row in history]
     for ax, key in zip(axes, ("loss", "accuracy"), strict=True):
-        for name, style in ((key, "o-"), (f"val_{key}", "s--")):
-            label = word("validation" if name.startswith("val") else "training")
-            ax.plot(epochs, [row[name] for row in history], style, label=label)
-        ax.set(xlabel=word("epoch"), ylabel=word(key), xticks=epochs)
+        ax.plot(history["epoch"], history[key], "o-", label="training")
+        ax.plot(history["epoch"], history[f"val_{key}"], "s--", label="validation")
+        ax.set(xlabel="epoch", ylabel=key, xticks=history["epoch"])
     axes[0].legend(frameon=False)
     return fig
 
@@ -323,105 +233,6 @@ def comparison(images, maps, rows, outlines=None):
     return fig
 
 
-def explanation(image, maps, titles, text="", ours=False):
-    """One picture in a row for each title, with its maps for it; `text` stands below.
-
-    `maps` is a dict from technique to a raw map for each title, or to None for each; `ours` tells
-    whether the picture is one of the data set's.
-    """
-    fig = comparison([image] * len(titles), maps, titles)
-    caption(fig, text, ours)
-    return fig
-
-
-SMALL = {"image.interpolation": "antialiased"}  # of pictures that are shown below their size
-
-
-def curve(ax, x, values, label=""):
-    """One line of effects, from (k, 3) effects with their low and high ends, which are a band."""
-    effect, low, high = np.transpose(values)
-    (line,) = ax.plot(x, effect, "o-", markersize=3.5, label=label)
-    ax.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
-
-
-@plt.rc_context(SMALL)
-def planted_cue(image, mask, maps, doses, accuracy, lifts):
-    """What a tag in training does to maps of a tagged picture, above, and to the network, below.
-
-    image (H, W, 3) with the tag in mask (H, W); maps a dict from technique to a map for each dose;
-    accuracy and lifts dicts from a line's name to (doses, 3) values with their interval.
-    """
-    fig = plt.figure(figsize=(7.6, 1.25 * len(maps) + 2.8))
-    above, below = fig.subfigures(2, 1, height_ratios=(1.25 * len(maps), 2.8))
-    _maps_by_dose(above, image, mask, maps, doses)
-    left, right = below.subplots(1, 2)
-    for ax, lines in ((left, accuracy), (right, lifts)):
-        for name, values in lines.items():
-            curve(ax, doses, values, word(name))
-        ax.set_xticks(doses, [f"{dose:.0%}" for dose in doses])
-    right.axhline(1, color="0.5", linewidth=0.8, linestyle=":", label=word("knows nothing"))
-    left.set(ylabel=word("accuracy"), ylim=(-0.02, 1.02))
-    right.set(ylabel=word("lift"), ylim=0)
-    for ax, place in ((left, "lower left"), (right, "upper left")):
-        ax.legend(frameon=False, loc=place)
-    caption(fig, word("dose"))
-    return fig
-
-
-def _maps_by_dose(figure, image, mask, maps, doses):
-    """The picture and its tag in the first column, then a row of maps for each technique."""
-    axes = figure.subplots(len(maps), 1 + len(doses), squeeze=False)
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    corner = image[: rows[-1] + rows[0] + 1, : columns[-1] + columns[0] + 1]
-    for ax, picture, name in zip(axes[:, 0], (image, corner), ("original", "tag"), strict=False):
-        ax.imshow(picture)
-        ax.set_title(word(name))
-    for line, (technique, row) in zip(axes[:, 1:], maps.items(), strict=True):
-        for ax, dose, heatmap in zip(line, doses, row, strict=True):
-            draw_map(ax, heatmap, image)
-            ax.contour(mask, [0.5], colors="white", linewidths=0.6)
-            ax.set_title(f"{word(technique)}, {dose:.0%}", fontsize=8)
-    for ax in axes.flat:
-        ax.axis("off")
-
-
-@plt.rc_context(SMALL)
-def randomisation(image, maps, layers, similarity, baselines):
-    """Maps of one picture, and how alike all maps stay, while a network is made random.
-
-    maps: a dict from technique to the picture's map at each step; layers: the steps, the trained
-    network first; similarity: a dict from technique to (steps, 3) values with their interval;
-    baselines: a dict from technique to the similarity of maps of different pictures and to edges.
-    """
-    fig = plt.figure(figsize=(7.6, 0.9 * len(maps) + 3.5))
-    above, below = fig.subfigures(2, 1, height_ratios=(0.9 * len(maps), 3.5))
-    axes = above.subplots(len(maps), len(layers), squeeze=False)
-    for line, (technique, row) in zip(axes, maps.items(), strict=True):
-        line[0].text(-0.08, 0.5, word(technique), transform=line[0].transAxes, ha="right")
-        for ax, heatmap, layer in zip(line, row, layers, strict=True):
-            draw_map(ax, heatmap, image)
-            ax.axis("off")
-            ax.set_title(layer.replace("_", "\n") if ax in axes[0] else "", fontsize=7)
-    _similarities(below, layers, similarity, baselines)
-    caption(fig, word("randomised"))
-    return fig
-
-
-def _similarities(figure, layers, similarity, baselines):
-    """A panel for each technique: its curve and the two similarities that need no knowledge."""
-    axes = figure.subplots(1, len(similarity), sharey=True, squeeze=False)[0]
-    names, steps = [layer.replace("_", " ") for layer in layers], np.arange(len(layers))
-    for ax, (technique, values) in zip(axes, similarity.items(), strict=True):
-        curve(ax, steps, values)
-        known = zip(("other picture", "edges"), ("--", ":"), baselines[technique], strict=True)
-        for name, style, value in known:
-            ax.axhline(value, color="0.4", linewidth=0.9, linestyle=style, label=word(name))
-        ax.set_title(word(technique))
-        ax.set_xticks(steps, names, rotation=90, fontsize=7)
-    axes[0].set_ylabel(word("similarity"))
-    axes[-1].legend(frameon=False, fontsize=7)
-
-
 def forest(rows, seeds, label):
     """One line per row: the value with its interval, its best baseline, and other seeds as dots.
 
@@ -431,46 +242,19 @@ def forest(rows, seeds, label):
     y = np.arange(len(rows))
     dots = [(value, i) for i, name in enumerate(rows["name"]) for value in seeds.get(name, [])]
     ax.hlines(y, rows["low"], rows["high"], color="C0", linewidth=2)
-    ax.plot(rows["effect"], y, "o", color="C0", label=word("interval"))
+    ax.plot(rows["effect"], y, "o", color="C0", label="mean, 95 % interval over pictures")
     if dots:
-        ax.plot(*np.transpose(dots), "o", color="C1", ms=4, mec="white", label=word("seed"))
-    ax.plot(rows["baseline"], y, "|", color="0.3", ms=13, mew=2, label=word("baseline"))
+        ax.plot(
+            *np.transpose(dots),
+            "o",
+            color="C1",
+            ms=4,
+            mec="white",
+            label="trainings with other seeds",
+        )
+    ax.plot(rows["baseline"], y, "|", color="0.3", ms=13, mew=2, label="best baseline")
     ax.set_yticks(y, rows["name"])
     ax.invert_yaxis()
     ax.set(xlabel=label, xlim=0)
     fig.legend(frameon=False, loc="outside upper center", ncols=3, fontsize=8)
-    return fig
-
-
-def reliability(counts, measured, predicted):
-    """How well two maps of n samples each agree, (k, 3) with intervals, and what was foretold."""
-    fig, ax = plt.subplots(figsize=(4.8, 2.8))
-    curve(ax, counts, measured, word("measured"))
-    ax.plot(counts, predicted, "--", color="0.3", label=word("predicted"))
-    ax.set(xscale="log", xlabel=word("samples"), ylabel=word("reliability"))
-    ax.set_xticks(counts, counts)
-    ax.minorticks_off()
-    ax.legend(frameon=False)
-    return fig
-
-
-@plt.rc_context(SMALL)
-def sweep(images, titles, x, panels, label):
-    """Pictures in a row, one for each x; below, a panel with a line for each measure over x.
-
-    panels: a dict from the measure's name to (len(x), 3) values with their interval.
-    """
-    fig = plt.figure(figsize=(7.6, 3.2))
-    above, below = fig.subfigures(2, 1, height_ratios=(1.1, 2.1))
-    (top,), (bottom,) = (
-        part.subplots(1, len(shown), squeeze=False)
-        for part, shown in ((above, images), (below, panels))
-    )
-    for ax, image, text in zip(top, images, titles, strict=True):
-        ax.imshow(image)
-        ax.set_title(text)
-        ax.axis("off")
-    for ax, (name, values) in zip(bottom, panels.items(), strict=True):
-        curve(ax, x, values)
-        ax.set(title=name, xlabel=label, ylim=0)
     return fig

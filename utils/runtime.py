@@ -1,6 +1,5 @@
 """A quiet start of TensorFlow, its seeds, and what this machine is good at."""
 
-import gc
 import os
 import platform
 import tempfile
@@ -34,15 +33,12 @@ def _quiet():
             os.close(stderr)
 
 
-gc.disable()  # looking for waste in what stays until the end costs two seconds, and there is none
 with _quiet():
     import keras
     import tensorflow as tf
 
     tf.config.list_physical_devices("GPU")  # the lines come at the first look for devices
     tf.get_logger().setLevel("ERROR")  # it warns of one graph for each network, which is meant
-gc.freeze()
-gc.enable()
 
 
 def set_seed(seed=settings.SEED):
@@ -93,17 +89,11 @@ def policy(precision=None):
 def strategy():
     """How work is shared among devices: a tf.distribute strategy, to build networks in its scope.
 
-    Several machines, where TF_CONFIG names them (MultiWorkerMirroredStrategy); all GPUs of this
-    one, where it has more than one (MirroredStrategy); else the default, which shares nothing.
+    All GPUs of this machine, where it has more than one (MirroredStrategy); else the default, which
+    shares nothing. Several machines are left out: Keras 3.15's `fit` fails on them.
     """
-    if os.environ.get("TF_CONFIG"):
-        return tf.distribute.MultiWorkerMirroredStrategy()
     several = len(tf.config.list_logical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
-
-
-if os.environ.get("TF_CONFIG"):
-    strategy()  # TensorFlow has to hear of other machines before it computes anything
 
 
 def shares(strategy, *arrays):

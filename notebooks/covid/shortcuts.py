@@ -1,0 +1,90 @@
+"""Could a network be right without the evidence? Pictures that lack it, and a quick classifier.
+
+Maguolo and Nanni 2021 blacked the lungs out of chest X-rays, and networks still told which of the
+sources they came from. What a classifier knows without the evidence, it knows by a shortcut.
+"""
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from data.images import resize
+from utils import model, runtime, settings
+from utils.files import progress
+from utils.runtime import keras
+
+CROSS = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]])  # grows each mask of a stack by itself
+
+
+def blacked_out(images, masks):
+    """Pictures (N, H, W, 3) that are black inside the masks (N, H, W)."""
+    return np.where(masks[..., None], np.uint8(0), images)
+
+
+def only(images, masks):
+    """Pictures (N, H, W, 3) that are black outside the masks (N, H, W)."""
+    return blacked_out(images, ~masks)
+
+
+def with_margin(masks, pixels=3):
+    """Masks (N, H, W) grown by so many pixels: a blur carries what is inside a little way out."""
+    return binary_dilation(masks, iterations=pixels, structure=CROSS)
+
+
+def boxes(masks):
+    """Each mask (N, H, W) filled up to the upright box around it: its outline tells no more."""
+    rows, columns = (masks.any(axis) for axis in (2, 1))
+    return _between(rows)[:, :, None] & _between(columns)[:, None, :]
+
+
+def _between(marks):
+    """All places (N, K) from the first to the last that is marked."""
+    return np.logical_or.accumulate(marks, 1) & np.logical_or.accumulate(marks[:, ::-1], 1)[:, ::-1]
+
+
+def cropped(images, share=0.15):
+    """Pictures without that share of their side at each border, at their old size."""
+    side = images.shape[1]
+    middle = slice(round(share * side), side - round(share * side))
+    return np.stack([resize(image[middle, middle], side) for image in images])
+
+
+def without_corners(images, share=0.3):
+    """Pictures with black triangles of that share of the side in their corners."""
+    rows, columns = np.indices(images.shape[1:3]) / images.shape[1]
+    near = np.minimum(rows, 1 - rows) + np.minimum(columns, 1 - columns) < share
+    return blacked_out(images, np.broadcast_to(near, images.shape[:3]))
+
+
+def features(images, batch=32):
+    """What VGG-16's convolutions make of pictures before any fine-tuning, float32 (N, 1280).
+
+    The means of the last maps of blocks 3, 4 and 5 over their places: the finer ones know textures,
+    of which the coarse ones may have made nothing.
+    """
+    network = model.in_policy(model.build("gap"), runtime.policy())
+    last = [network.get_layer(f"block{block}_conv3").output for block in (3, 4, 5)]
+    means = [keras.layers.GlobalAveragePooling2D(dtype="float32")(output) for output in last]
+    pooled = keras.Model(network.inputs, keras.layers.Concatenate(dtype="float32")(means))
+    starts = progress(range(0, len(images), batch), "features, batches")
+    return np.concatenate(
+        [pooled.predict_on_batch(np.float32(images[i : i + batch])) for i in starts]
+    )
+
+
+def probe(features, labels, groups, folds=5, seed=settings.SEED):
+    """Which pictures a linear classifier gets right that learned from other groups, bool (N,).
+
+    features (N, K), labels (N,), groups (N,): no group is on both sides. Logistic regression, cross
+    validated. It learns in a second what fine-tuning would take minutes for, and knows less.
+    """
+    correct = np.zeros(len(labels), bool)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for train, test in splitter.split(features, labels, groups):
+        classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+        classifier.fit(features[train], labels[train])
+        correct[test] = classifier.predict(features[test]) == labels[test]
+    return correct

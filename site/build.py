@@ -1,0 +1,174 @@
+"""The executed notebooks, an index and the gallery as pages that need no server and no network.
+
+    python site/build.py        writes results/<dataset>/site/
+
+nbconvert turns a notebook's cells into HTML; formulas become MathML, which browsers draw by
+themselves; the templates beside this file put the pages around it. A figure's text for those who do
+not see it is the metadata `alt` of its cell.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+from latex2mathml.converter import convert
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from PIL import Image
+
+import gallery
+from data import sets
+from utils import files, plotting, settings
+
+NAME = "What does a CNN look at?"
+TEMPLATES = Path(__file__).parent
+NOTEBOOKS = settings.RESULTS_DIR / "notebooks"
+SITE = settings.RESULTS_DIR / "site"
+STATIC = ("style.css", "theme.js", "gallery.js", "formulas.woff2")
+EVIDENCE = "09_evidence.ipynb"  # measures the report's claims
+VERDICTS = ("claim", "test", "baseline", "effect", "low", "high", "n", "verdict")  # of its table
+HERO = 1600  # pixels; the width of the picture on the index
+
+
+def main():
+    """Write the site of the executed notebooks, whole or not at all, and say where it is."""
+    part = SITE.with_name(".site.part")
+    shutil.rmtree(part, ignore_errors=True)
+    write(part, sorted(NOTEBOOKS.glob("*.ipynb")))
+    shutil.rmtree(SITE, ignore_errors=True)
+    part.rename(SITE)
+    print(f"Pages to open in a browser: {files.shown(SITE / 'index.html')}")
+
+
+def write(folder, notebooks):
+    """Write the pages of executed notebooks (paths) into a folder, with the index and gallery."""
+    folder.mkdir(parents=True)
+    for name in STATIC:
+        shutil.copy(TEMPLATES / name, folder)
+    pages = [_index(folder), gallery.page(folder / "gallery"), *map(_notebook, notebooks), _data()]
+    pages = [page for page in pages if page]
+    templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
+    common = {"name": NAME, "pages": pages, "note": _note()}
+    common["notebooks"] = [page for page in pages if "question" in page]
+    for previous, page, following in zip([None, *pages], pages, [*pages[1:], None], strict=False):
+        template = templates.get_template(page.get("template", "page.html.j2"))
+        html = template.render(common | page | {"previous": previous, "next": following})
+        (folder / page["address"]).write_text(html, encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------- the pages
+
+
+def _index(folder):
+    """The first page: what the run found, and the way to all others."""
+    return {
+        "address": "index.html",
+        "template": "index.html.j2",
+        "title": NAME,
+        "short": "Overview",
+        "classes": [_english(name) for name in settings.CLASSES],
+        "hero": _hero(folder),
+        "accuracy": _table("accuracy"),
+        "verdicts": _table("verdicts", VERDICTS) if (NOTEBOOKS / EVIDENCE).exists() else "",
+    }
+
+
+def _notebook(path):
+    """The page of an executed notebook: its cells as HTML, its title, question and sections."""
+    notebook = nbformat.read(path, as_version=4)
+    exporter = HTMLExporter(template_name="basic", filters={"markdown2html": markdown})
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+    body, _ = exporter.from_notebook_node(notebook)
+    source = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    title = re.search(r"^# (.+)$", source, re.MULTILINE)[1]
+    question = re.search(r"\*\*(.+?)\*\*", source, re.DOTALL)
+    return {
+        "address": f"{path.stem}.html",
+        "title": title,
+        "short": f"{path.stem.split('_')[0]} {title}",
+        "question": question[1].replace("\n", " ") if question else "",
+        "body": body,
+        "sections": re.findall(r'<h2 id="([^"]+)">(.+?)<a class="anchor-link"', body),
+    }
+
+
+def _data():
+    """The page on where the pictures come from, which notebook 01 refers to."""
+    body = markdown((settings.ROOT / "data" / "README.md").read_text(encoding="utf-8"))
+    return {"address": "data.html", "title": "Data", "short": "Data", "body": body}
+
+
+def _note():
+    """What a visitor has to know of the pictures: that they are drawn, or may not be shown."""
+    record = sets.record()
+    if settings.DRAWN:
+        return f"{record['title']}. {_english('drawn')}"
+    return f"{record['title']}. Licence: {record['licence']}. Keep this site on your machine."
+
+
+def _english(key):
+    """A word of the figures in the language of the pages."""
+    return plotting.WORDS.get(key, (key,))[0]
+
+
+def _hero(folder):
+    """The comparison of the four techniques, smaller than for print; None if it is not there."""
+    figure = settings.FIGURES / "comparison.png"
+    if not figure.exists():
+        return None
+    with Image.open(figure) as image:
+        image = image.convert("RGB")
+        image.thumbnail((HERO, HERO * 4))
+        image.save(folder / "comparison.webp", quality=85)
+    return {"file": "comparison.webp", "width": image.width, "height": image.height}
+
+
+def _table(name, columns=None):
+    """A table of the run as HTML, or some columns of it; nothing where it is not there."""
+    path = settings.TABLES / f"{name}.csv"
+    if not path.exists():
+        return ""
+    return pd.read_csv(path, usecols=columns).round(3).to_html(index=False, border=0)
+
+
+# --------------------------------------------------------------------------- from Markdown
+
+
+class _Renderer(IPythonRenderer):
+    """nbconvert's own, with formulas as MathML and links that lead to pages of the site."""
+
+    def block_math(self, body):
+        return convert(_tex(body).replace(r"\max_", r"\max\limits_"), display="block")
+
+    def inline_math(self, body):
+        return convert(_tex(body))
+
+    def link(self, text, url, title=None):
+        there = re.search(r"^(https?:|#|\w+\.html)", url := local(url))
+        return super().link(text, url, title) if there else text
+
+    def table(self, text):
+        return f'<div class="scroll" tabindex="0"><table>{text}</table></div>'
+
+
+def _tex(body):
+    """A formula with the letter itself for the one that browsers make of no variant: 𝒩."""
+    return body.replace(r"\mathcal N", "𝒩")
+
+
+def markdown(source):
+    """Markdown with formulas as HTML."""
+    return MarkdownWithMath(renderer=_Renderer(escape=False)).render(source)
+
+
+def local(url):
+    """Where a link of a notebook or a README leads on the site; addresses elsewhere stay."""
+    url = re.sub(r"^(\.\./)?data/README\.md", "data.html", url)
+    return re.sub(r"^(?:(?:\.\./)?notebooks/)?(\w+)\.ipynb", r"\1.html", url)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Facts about pictures without their evidence, and about the quick classifier."""
+
+import numpy as np
+
+from covid import shortcuts
+
+IMAGES = np.full((1, 10, 10, 3), 200, np.uint8)
+MASK = np.zeros((1, 10, 10), bool)
+MASK[0, 2:5, 3:4] = MASK[0, 4, 3:8] = True  # an L
+
+
+def test_blacked_out_and_only_are_black_on_opposite_sides_of_the_mask():
+    out, kept = shortcuts.blacked_out(IMAGES, MASK), shortcuts.only(IMAGES, MASK)
+    assert not out[MASK].any() and (out[~MASK] == 200).all()
+    np.testing.assert_array_equal(out + kept, IMAGES)
+    assert out.dtype == np.uint8
+
+
+def test_a_margin_grows_each_mask_by_itself():
+    masks = np.zeros((2, 9, 9), bool)
+    masks[0, 4, 4] = True
+    grown = shortcuts.with_margin(masks, 2)
+    assert grown[0].sum() == 1 + 4 + 8 and not grown[1].any()
+
+
+def test_the_box_of_a_mask_hides_its_outline_and_an_empty_mask_has_none():
+    box = shortcuts.boxes(np.concatenate([MASK, np.zeros_like(MASK)]))
+    assert box[0].sum() == 3 * 5 and box[0, 2:5, 3:8].all()
+    assert not box[1].any()
+
+
+def test_cropping_takes_the_borders_away_and_keeps_the_size():
+    framed = np.full((1, 20, 20, 3), 200, np.uint8)
+    framed[:, 3:17, 3:17] = 80
+    assert (shortcuts.cropped(framed, 0.15) == 80).all()
+    assert shortcuts.cropped(framed, 0.15).shape == framed.shape
+
+
+def test_corners_are_black_and_the_middle_of_each_side_stays():
+    cut = shortcuts.without_corners(IMAGES, 0.3)[0, ..., 0]
+    assert not cut[[0, 0, 9, 9], [0, 9, 0, 9]].any()
+    assert (cut[[0, 5, 5, 9], [5, 0, 9, 5]] == 200).all()
+
+
+def test_a_group_that_the_probe_has_learned_from_does_not_test_it():
+    """Two copies of each picture, whose label is a coin's: known by heart if a copy was learned."""
+    rng = np.random.default_rng(1)
+    features = np.repeat(rng.normal(size=(60, 200)), 2, axis=0)
+    labels = np.repeat(rng.integers(0, 2, 60), 2)
+    known = shortcuts.probe(features, labels, np.arange(120)).mean()
+    unknown = shortcuts.probe(features, labels, np.repeat(np.arange(60), 2)).mean()
+    assert known > 0.8 > 0.7 > unknown

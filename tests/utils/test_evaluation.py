@@ -1,0 +1,307 @@
+import numpy as np
+import pytest
+
+from utils import evaluation
+
+LEFT = np.array([[[True, False], [True, False]]])
+NO_MASK = np.zeros((1, 2, 2), bool)
+
+
+def picture_of(*rows):
+    """One map (1, h, w)."""
+    return np.array([rows], float)
+
+
+NAN_MAP = picture_of([1.0, np.nan], [0.0, 0.0])
+
+
+# ---------------------------------------------------------------- accuracy
+
+
+def test_wilsons_interval_of_9_in_10():
+    # Wilson 1927 with z = 1.96, worked by hand: (0.9 + 0.19208) / 1.38416 = 0.789, half width 0.193
+    share, low, high = evaluation.accuracy_interval(np.array([True] * 9 + [False]))
+    assert share == 0.9
+    np.testing.assert_allclose([low, high], [0.596, 0.982], atol=1e-3)
+
+
+def test_an_interval_of_a_perfect_score_is_not_empty():
+    share, low, high = evaluation.accuracy_interval(np.ones(50, bool))
+    assert share == 1
+    assert 0.9 < low < 1
+    assert high == pytest.approx(1)
+
+
+def test_nothing_counted_has_no_accuracy_and_no_interval():
+    row = evaluation.accuracy_row("any", "test", np.zeros(0, bool)).iloc[0]
+    assert row["n"] == 0
+    assert row[["accuracy", "low", "high"]].isna().all()
+
+
+# ---------------------------------------------------------------- where a map points
+
+
+@pytest.mark.parametrize(
+    ("heatmap", "hit", "energy"),
+    [
+        ([[3, 1], [0, 0]], 1.0, 0.75),
+        ([[1, 3], [0, 0]], 0.0, 0.25),
+        ([[1, -9], [0, 0]], 1.0, 1.0),  # what is negative is no evidence
+        ([[0, 0], [0, 0]], 0.0, 0.0),  # a map that is nowhere positive points at nothing
+        ([[-1, -2], [-3, -4]], 0.0, 0.0),
+        ([[2, 0], [2, 0]], 1.0, 1.0),  # both peaks are left
+        ([[2, 2], [0, 0]], 0.0, 0.5),  # one is not, and argmax alone would not see it
+    ],
+)
+@pytest.mark.parametrize("mask", [LEFT, LEFT * np.uint8(255)])
+def test_peak_and_energy_by_hand(heatmap, hit, energy, mask):
+    maps = picture_of(*heatmap)
+    assert evaluation.peak_inside(maps, mask) == [hit]
+    assert evaluation.energy_inside(maps, mask) == [energy]
+    assert evaluation.lift(maps, mask) == [energy / 0.5]
+
+
+def test_a_flat_map_is_a_miss_even_where_all_is_mask():
+    everywhere = np.ones((1, 2, 2), bool)
+    assert evaluation.peak_inside(np.ones((1, 2, 2)), everywhere) == [0.0]
+    assert evaluation.peak_inside(picture_of([1, 2], [1, 1]), everywhere) == [1.0]
+
+
+def test_an_empty_mask_is_undefined_and_no_hit():
+    maps = picture_of([3, 1], [0, 0])
+    for measure in (evaluation.peak_inside, evaluation.energy_inside, evaluation.lift):
+        assert np.isnan(measure(maps, NO_MASK)).all()
+    assert np.isnan(evaluation.peak_inside(maps, NO_MASK, tolerance=5)).all()
+
+
+def test_a_map_with_a_nan_is_undefined_and_its_neighbour_is_not():
+    maps, masks = np.concatenate([NAN_MAP, picture_of([3, 1], [0, 0])]), np.repeat(LEFT, 2, 0)
+    np.testing.assert_array_equal(evaluation.peak_inside(maps, masks), [np.nan, 1])
+    np.testing.assert_array_equal(evaluation.energy_inside(maps, masks), [np.nan, 0.75])
+    np.testing.assert_array_equal(evaluation.lift(maps, masks), [np.nan, 1.5])
+
+
+@pytest.mark.parametrize(("tolerance", "hit"), [(0, 0.0), (4.9, 0.0), (5, 1.0)])
+def test_a_peak_counts_within_the_tolerance_of_the_mask(tolerance, hit):
+    maps, masks = np.zeros((1, 6, 6)), np.zeros((1, 6, 6), bool)
+    maps[0, 3, 4], masks[0, 0, 0] = 1, True  # 3 down and 4 across: 5 pixels
+    assert evaluation.peak_inside(maps, masks, tolerance) == [hit]
+
+
+def test_a_coarse_map_does_not_meet_the_mask_of_a_picture():
+    with pytest.raises(ValueError, match="enlarge"):
+        evaluation.energy_inside(np.ones((1, 1, 1)), LEFT)
+
+
+def test_a_blur_takes_the_peak_from_a_lone_pixel_to_a_bright_area():
+    maps = np.zeros((1, 50, 50))
+    maps[0, 5, 5] = 2
+    maps[0, 30:40, 30:40] = 1
+    right = np.zeros((1, 50, 50), bool)
+    right[0, :, 25:] = True
+    assert not evaluation.peak_inside(maps, right)
+    assert evaluation.peak_inside(evaluation.blurred(maps, 0.04), right)
+
+
+def test_the_baselines_are_the_centre_the_edges_and_noise():
+    images = np.zeros((2, 9, 9, 3), "uint8")
+    images[:, :, 6:] = 200
+    maps = evaluation.baseline_maps(images)
+    assert {name: m.shape for name, m in maps.items()} == dict.fromkeys(maps, (2, 9, 9))
+    assert maps["centre"][0].argmax() == 4 * 9 + 4
+    assert sorted(set(np.nonzero(maps["edges"][0])[1])) == [5, 6]
+    assert all(m.min() >= 0 for m in maps.values())
+    np.testing.assert_array_equal(maps["random"], evaluation.baseline_maps(images)["random"])
+    assert (maps["random"][0] != maps["random"][1]).any()
+
+
+def test_localisation_counts_the_defined_pictures_and_names_the_best_baseline():
+    hit, miss = picture_of([3, 1], [0, 0]), picture_of([1, 3], [0, 0])
+    maps = np.concatenate([hit, miss, NAN_MAP, hit])
+    masks = np.concatenate([LEFT, LEFT, LEFT, NO_MASK])
+    baselines = {"good": np.concatenate([miss, hit, hit, hit]), "bad": np.repeat(miss, 4, 0)}
+    row = evaluation.localisation("any", maps, {"left": masks}, baselines=baselines).iloc[0]
+    numbers = row[["n", "pointing", "energy", "area", "lift", "baseline"]].tolist()
+    assert numbers == [2, 0.5, 0.5, 0.5, 1.0, 0.5]
+
+
+def test_localisation_without_baselines_defined_pictures_or_masks_has_no_numbers():
+    row = evaluation.localisation("any", NAN_MAP, {"left": LEFT}).iloc[0]
+    assert row["n"] == 0
+    assert row[["pointing", "low", "high", "energy", "area", "baseline"]].isna().all()
+    table = evaluation.localisation("any", np.ones((3, 4, 4)), {})
+    assert len(table) == 0 and "pointing" in table
+
+
+def test_painting_over_leaves_nothing_of_what_was_there():
+    images = np.random.default_rng(0).integers(0, 255, (2, 4, 4, 3), "uint8")
+    masks = np.zeros((2, 4, 4), bool)
+    masks[:, :2] = True
+    painted = evaluation.paint_over(images, masks)
+    assert painted.dtype == np.uint8
+    assert (painted[:, :2] == painted[:, :1, :1]).all()
+    np.testing.assert_array_equal(painted[:, 2:], images[:, 2:])
+
+
+# ---------------------------------------------------------------- one map, and two
+
+
+def test_total_variation_by_hand_and_its_independence_of_scale():
+    stripes = picture_of([0, 2], [0, 2])  # across: 2, down: 0; mean 1
+    assert evaluation.total_variation(stripes) == [2.0]
+    assert evaluation.total_variation(7 * stripes) == [2.0]
+    for flat in (0, 1, -3):
+        assert evaluation.total_variation(np.full((1, 3, 3), flat)) == [0.0]
+    assert np.isnan(evaluation.total_variation(NAN_MAP)).all()
+
+
+def test_averaging_keeps_the_mean_of_equal_tiles():
+    maps = np.arange(16.0).reshape(1, 4, 4)
+    np.testing.assert_array_equal(evaluation.averaged(maps, 2), [[[2.5, 4.5], [10.5, 12.5]]])
+    np.testing.assert_array_equal(evaluation.averaged(maps, 4), maps)
+    with pytest.raises(ValueError, match="choose 4 or fewer"):
+        evaluation.averaged(maps, 9)
+
+
+@pytest.mark.parametrize(
+    ("other", "spearman"),
+    [
+        ([[1, 2], [4, 3]], 0.8),  # 1 - 6 * 2 / (4 * 15)
+        ([[10, 20], [30, 1000]], 1.0),
+        ([[4, 3], [2, 1]], -1.0),
+        ([[1, 1], [2, 3]], 0.9**0.5),  # ranks 1.5, 1.5, 3, 4: 4.5 / sqrt(4.5 * 5)
+        ([[7, 7], [7, 7]], 0.0),
+    ],
+)
+def test_rank_correlation_by_hand(other, spearman):
+    correlation = evaluation.rank_correlation(picture_of([1, 2], [3, 4]), picture_of(*other))
+    np.testing.assert_allclose(correlation, spearman, atol=1e-12)
+
+
+def test_pearsons_correlation_by_hand():
+    a, b = picture_of([0, 0], [0, 4]), picture_of([0, 0], [4, 4])  # 2 / sqrt(3 * 4), in fours
+    np.testing.assert_allclose(evaluation.correlation(a, b), 3**-0.5)
+    np.testing.assert_allclose(evaluation.correlation(a, 5 - 2 * b), -(3**-0.5))
+
+
+def test_maps_of_two_grids_meet_on_the_coarser_one():
+    coarse = np.random.default_rng(0).random((4, 3, 5))
+    fine = coarse.repeat(4, 1).repeat(2, 2)
+    for measure in (evaluation.correlation, evaluation.rank_correlation):
+        np.testing.assert_allclose(measure(fine, coarse), 1)
+        np.testing.assert_allclose(measure(coarse, fine), 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_flat_map_stays_flat_when_it_is_averaged(dtype):
+    flat, other = np.full((1, 150, 150), 0.1, dtype), np.random.default_rng(0).random((1, 9, 9))
+    assert evaluation.correlation(flat, other) == [0.0]
+    assert evaluation.rank_correlation(flat, other) == [0.0]
+
+
+def test_a_map_with_a_nan_agrees_neither_well_nor_badly():
+    other = picture_of([1, 2], [3, 4])
+    for measure in (evaluation.correlation, evaluation.rank_correlation):
+        assert np.isnan(measure(NAN_MAP, other)).all()
+    maps = np.concatenate([NAN_MAP, other])
+    assert evaluation.agreement({"a": maps, "b": maps}).loc["a", "b"] == pytest.approx(1)
+
+
+def test_agreement_is_one_with_itself_and_minus_one_with_the_reverse():
+    maps = np.random.default_rng(0).random((5, 3, 3))
+    table = evaluation.agreement({"a": maps, "b": maps**3, "c": -maps})
+    np.testing.assert_allclose(table, [[1, 1, -1], [1, 1, -1], [-1, -1, 1]])
+
+
+def test_agreement_with_other_pictures_finds_what_all_maps_share():
+    middle = np.zeros((4, 3, 3))
+    middle[:, 1, 1] = 1
+    shifted = evaluation.agreement({"a": middle, "b": middle}, shift=1)
+    assert shifted.loc["a", "b"] == pytest.approx(1)
+    noise = np.random.default_rng(1).random((500, 3, 3))
+    assert abs(evaluation.agreement({"a": noise}, shift=1).loc["a", "a"]) < 0.05
+
+
+# ---------------------------------------------------------------- intervals and verdicts
+
+
+def test_the_bootstrap_of_0_and_1_by_hand():
+    # drawn twice, the mean is 0 or 1 in a quarter of the replicates each
+    np.testing.assert_allclose(evaluation.bootstrap([0, 1]), [0.5, 0, 1])
+
+
+def test_the_bootstrap_of_many_is_the_normal_interval():
+    values = np.random.default_rng(0).normal(size=2000)
+    effect, low, high = evaluation.bootstrap(values)
+    error = 1.96 * values.std() / 2000**0.5
+    np.testing.assert_allclose([low - effect, high - effect], [-error, error], rtol=0.1)
+
+
+def test_the_bootstrap_draws_pictures_and_not_their_parts():
+    values = np.random.default_rng(0).random(20)
+    parts = np.repeat(values[:, None], 50, axis=1)  # fifty seeds that all say the same
+    np.testing.assert_allclose(evaluation.bootstrap(parts), evaluation.bootstrap(values))
+
+
+def test_a_statistic_of_several_columns_keeps_the_pictures_together():
+    values = np.random.default_rng(0).random(20) + 1
+    columns = np.stack([2 * values, values], 1)
+    ratio = evaluation.bootstrap(columns, lambda rows: rows[:, 0].mean() / rows[:, 1].mean())
+    np.testing.assert_allclose(ratio, 2)
+
+
+def test_the_bootstrap_leaves_out_what_is_undefined():
+    values = np.random.default_rng(0).random(10)
+    assert evaluation.bootstrap(np.insert(values, 3, np.nan)) == evaluation.bootstrap(values)
+    assert np.isnan(evaluation.bootstrap([np.nan])).all()
+
+
+def test_one_picture_has_an_effect_and_no_interval():
+    np.testing.assert_array_equal(evaluation.bootstrap([3.0]), [3, np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("values", "baseline", "expect", "said"),
+    [
+        ([2.0, 3.0], 1, "above", "holds"),
+        ([2.0, 3.0], 1, "below", "fails"),
+        ([2.0, 3.0], 4, "above", "fails"),
+        ([2.0, 3.0], 4, "below", "holds"),
+        ([2.0, 3.0], 2.5, "above", "open"),
+        ([2.0, 3.0], 2, "above", "open"),  # it touches the interval
+        ([9.0], 1, "above", "open"),  # one picture
+        ([np.nan], 1, "above", "open"),
+        ([], 1, "above", "open"),
+        ([1, 1, 1], 0.4, "above", "holds"),  # Wilson's interval of 3 in 3 begins at 0.44
+        ([1, 1, 1], 0.5, "above", "open"),
+    ],
+)
+def test_a_claim_holds_if_its_whole_interval_is_on_the_expected_side(
+    values, baseline, expect, said
+):
+    row = evaluation.verdict("c", "3.5", "t", values, baseline, expect=expect).iloc[0]
+    assert row["verdict"] == said
+    assert row["n"] == np.isfinite(values).sum()
+
+
+def test_a_baseline_of_each_picture_is_paired_with_it():
+    """Values that beat each picture's own baseline by about 1 hold, however far these lie apart."""
+    baseline = np.linspace(-50, 50, 20)
+    values = baseline + 1 + np.resize([-0.1, 0.1], 20)
+    row = evaluation.verdict("c", "s", "t", values, baseline).iloc[0]
+    assert row["verdict"] == "holds" and row["effect"] == pytest.approx(1)
+    assert row["baseline"] == pytest.approx(0) and row["low"] > 0.9
+    unpaired = evaluation.verdict("c", "s", "t", values, 0.0).iloc[0]
+    assert unpaired["verdict"] == "open"
+
+
+def test_a_verdict_is_one_row_with_its_claim_and_its_numbers():
+    table = evaluation.verdict("claim", "3.5", "test", [2.0, 2.0, np.nan], 1.0)
+    columns = ["claim", "section", "test", "n", "effect", "low", "high", "baseline", "verdict"]
+    assert list(table) == columns
+    assert table.iloc[0].tolist() == ["claim", "3.5", "test", 2, 2.0, 2.0, 2.0, 1.0, "holds"]
+
+
+def test_an_expectation_is_above_or_below():
+    with pytest.raises(ValueError, match="above, below"):
+        evaluation.verdict("c", "3.5", "t", [1.0], 0, expect="more")
