@@ -31,7 +31,7 @@ define alone
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: help figures evidence covid all appendix site explain made test lint unit smoke lab base benchmark peers \
+.PHONY: help figures evidence covid all appendix site explain made test lint unit smoke lab benchmark peers \
     publish clean
 
 help: ## print this help
@@ -88,9 +88,6 @@ smoke: $(READY)
 
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
-
-base: $(READY) ## draw the scenes and train the base of the drawn sets again (half an hour)
-	@$(PYTHON_HERE) -m data.base
 
 benchmark: $(READY) $(RUN)/02_fine_tune_vgg16.ipynb ## what a map costs, ours and other libraries' (ten minutes)
 	@$(PYTHON_HERE) benchmarks/run.py

@@ -64,21 +64,15 @@ def fetch(url, path, *, size, sha256):
 
 
 def _continue(url, part, size):
-    """Append to `part` what the server has beyond it, or write it anew when the file changed."""
-    seal = part.with_name(part.name + ".etag")  # says which version `part` is the beginning of
-    have = part.stat().st_size if part.exists() and seal.exists() else 0
+    """Append to `part` what the server has beyond it, or write it anew if it sends the whole."""
+    have = part.stat().st_size if part.exists() else 0
     if have >= size:
         return
-    headers = {"Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-", "If-Range": seal.read_text()}
+    headers = {"Accept-Encoding": "identity", "Range": f"bytes={have}-"}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         response.raise_for_status()
         have = have if response.status_code == 206 else 0
         with part.open("ab" if have else "wb") as file:
-            seal.unlink(missing_ok=True)
-            if (etag := response.headers.get("ETag", "")).startswith('"'):  # else a weak one
-                seal.write_text(etag)
             chunks = response.iter_content(CHUNK)
             label = f"Downloading {part.stem} (MB)"
             for chunk in progress(chunks, label, total=-(-(size - have) // CHUNK)):
@@ -99,7 +93,6 @@ def _accept(part, path, sha256):
     """Move a finished download into place, or throw it away when it is not the file expected."""
     with part.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    part.with_name(part.name + ".etag").unlink(missing_ok=True)
     if digest != sha256:
         part.unlink()
         raise DataError(
@@ -118,8 +111,6 @@ def fetch_from_kaggle(slug, folder):
     archive = Path(folder) / f"{slug.split('/')[-1]}.zip"
     try:
         _kaggle_download(slug)(slug, path=str(folder), quiet=True)
-    except ImportError:
-        raise DataError("The kaggle package is missing: pip install kaggle.") from None
     except (SystemExit, NameError):  # its exit(1), which a notebook does not know
         raise DataError(f"Kaggle needs an account, and no valid token was found. {TOKEN}") from None
     except requests.HTTPError as error:

@@ -36,10 +36,10 @@ def read_image(path, size=None):
     return _decoded(path, lambda image: _rgb(image, size))
 
 
-def write_mask(path, mask):
-    """Write a bool array (H, W) as a black and white picture."""
+def write_picture(path, pixels):
+    """Write a picture, uint8 (H, W) or (H, W, 3), or a mask, bool (H, W), in black and white."""
     with whole(path) as part:
-        Image.fromarray(mask).save(part)
+        Image.fromarray(pixels).save(part, quality=95)
 
 
 def read_trimap(path):

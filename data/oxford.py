@@ -9,7 +9,7 @@ import numpy as np
 
 from data import sets
 from data.downloads import natural, unpack
-from data.images import BadImage, picture_size, read_trimap, write_mask
+from data.images import BadImage, picture_size, read_trimap, write_picture
 from data.sources import fetched, other_ways
 from utils import settings
 from utils.files import progress
@@ -79,7 +79,7 @@ def _write_masks(folder, name):
             for region, mask in (("animal", trimap == ANIMAL), ("head", head)):
                 if mask.any():
                     masks[f"{region}_mask"] = f"masks/{name}.{region}.png"
-                    write_mask(folder / f"masks/{name}.{region}.png", mask)
+                    write_picture(folder / f"masks/{name}.{region}.png", mask)
     return masks
 
 

@@ -27,7 +27,8 @@ def prepare(dataset=None):
     data set is whole. Raises DataError, with what to do next.
     """
     dataset = dataset or settings.DATASET
-    folder, pictures = _folder(dataset), _finished(dataset)
+    folder = settings.ROOT / "data" / settings.run(dataset)
+    pictures = _finished(dataset, folder)
     if pictures is None:
         (folder / "images.csv").unlink(missing_ok=True)
         rows, source = _make(dataset, folder)
@@ -36,14 +37,9 @@ def prepare(dataset=None):
     return pictures
 
 
-def _folder(dataset):
-    """Where the pictures of a data set are."""
-    return settings.ROOT / "data" / settings.run(dataset)
-
-
-def _finished(dataset):
+def _finished(dataset, folder):
     """The table of a finished preparation; None when there is none, or when files differ."""
-    folder, known = _folder(dataset), sets.record(dataset)
+    known = sets.record(dataset)
     if not (folder / "pictures.csv").exists():
         return None
     pictures = pd.read_csv(folder / "pictures.csv", keep_default_na=False, dtype={"scene": str})

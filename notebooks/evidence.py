@@ -12,20 +12,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy.fft import dctn, idctn
-from scipy.ndimage import gaussian_filter
 
 from utils import attention, evaluation, model, settings
-from utils.files import progress
 from utils.plotting import caption, draw_map, word
 
-GREY = (123.68, 116.779, 103.939)  # ImageNet's mean colour: zero once VGG-16 has prepared it
-SUBSTRATES = {  # what stands where evidence is missing; "blur" is RISE's, 11 pixels wide at 224
-    "grey": lambda images: np.array(GREY),
-    "blur": lambda images: gaussian_filter(
-        images, 5 / 224 * images.shape[1], output="float32", truncate=1, axes=(1, 2)
-    ),
-}
-AT_ONCE = 512  # pictures that deletion and insertion hand to the network in one call
 SIDE, SQUARE = 16, 4  # of the tag and of its squares, in pixels of a picture of side 150
 EDGE = 4  # pixels left free: at the very edge the zero padding drowns the tag
 PLACE = np.s_[:, EDGE : EDGE + SIDE, EDGE : EDGE + SIDE]  # top left, in arrays (N, H, W, ...)
@@ -75,10 +65,9 @@ def split_half(network, image, class_index, counts, sigma):
 
 def retention(network, images, class_index, n, sigma):
     """The share of each picture's n noisy copies that the network takes for the class, (N,)."""
-    spans = np.float32(sigma) * np.ptp(np.float32(images), axis=(1, 2, 3), keepdims=True)
-    noises = (attention.noise_of(0, sample, images.shape[1:]) for sample in range(n))
-    scores = [model.logits(network, images + spans * noise) for noise in noises]
-    return np.mean([s.argmax(1) == class_index for s in scores], axis=0)
+    copies = (noisy_copies(image, n, sigma) for image in images)
+    taken_for = np.array([model.logits(network, some).argmax(1) for some in copies])
+    return (taken_for == np.reshape(class_index, (-1, 1))).mean(axis=1)
 
 
 def under_noise(network, images, class_index, masks, n, sigma):
@@ -100,12 +89,8 @@ def over_seeds(seeded, a, b):
 
     seeded: for each training a dict from technique to maps (N, h, w) of the same pictures.
     """
-    return np.mean(
-        [
-            evaluation.rank_correlation(one[a], other[b]).mean()
-            for one, other in permutations(seeded, 2)
-        ]
-    )
+    pairs = permutations(seeded, 2)
+    return np.mean([evaluation.rank_correlation(one[a], other[b]).mean() for one, other in pairs])
 
 
 # ---------------------------------------------------------------- measures of a map
@@ -157,121 +142,32 @@ def gini(maps):
     return evaluation.ratio(values @ (2.0 * np.arange(1, n + 1) - n - 1), n * values.sum(1))
 
 
-def spearman_brown(r, n):
-    """n r / (1 + (n - 1) r): how two means of n samples correlate if two single samples do by r.
+def deletion(network, images, maps, class_index, steps=9, seed=settings.SEED):
+    """How much of the margin is left while the cells that a map ranks first vanish, (N, steps).
 
-    r, a number or an array, in 0..1. Spearman 1910; Brown 1910.
+    Maps are averaged to the grid of the last convolution, so that all delete cells of one shape; a
+    cell vanishes in the picture's mean colour. margin: the class's logit minus the largest other,
+    as a share of the clean picture's. Ties fall in one random order. After Petsiuk et al. 2018, who
+    take the probability, which says little while it stays near 1.
     """
-    return n * r / (1 + (n - 1) * r)
+    cells = settings.GRID**2
+    values = evaluation.averaged(maps, settings.GRID).reshape(len(maps), cells)
+    shuffled = np.random.default_rng(seed).permutation(cells)
+    ranks = np.argsort(shuffled[np.argsort(-values[:, shuffled], axis=1, kind="stable")], axis=1)
+    where = np.arange(images.shape[1]) * settings.GRID // images.shape[1]
+    ranks = ranks.reshape(-1, settings.GRID, settings.GRID)[:, where][:, :, where]
+    gone = (ranks < cells * k / steps for k in range(steps + 1))
+    pictures = (evaluation.paint_over(images, masks) for masks in gone)
+    clean, *left = (_margins(network, some, class_index) for some in pictures)
+    return np.stack(left, axis=1) / clean[:, None]
 
 
-def deletion(
-    predict,
-    images,
-    maps,
-    class_index,
-    *,
-    steps=28,
-    substrate="grey",
-    cells=None,
-    seed=settings.SEED,
-):
-    """The class's probability while the pixels that the map ranks first vanish: (N, steps + 1).
-
-    predict: pictures (M, H, W, 3) to probabilities (M, classes). class_index: for all pictures or
-    one each; in the paper, the class predicted for the clean picture. substrate: what stands where
-    a pixel was, "grey" (ImageNet's mean, of 0..255), "blur", or an array in the pictures' units.
-    cells: maps are averaged to that grid first and whole tiles vanish, so that coarse and fine maps
-    delete the same shapes. Ties fall in one random order, the same for all pictures.
-    RISE: Petsiuk et al. 2018.
-    """
-    bare = _bare(images, substrate)
-    return _curves(predict, images, bare, maps, class_index, steps, cells, seed)
-
-
-def insertion(
-    predict,
-    images,
-    maps,
-    class_index,
-    *,
-    steps=28,
-    substrate="blur",
-    cells=None,
-    seed=settings.SEED,
-):
-    """As `deletion`, from the substrate to the picture: pixels appear that the map ranks first.
-
-    The paper's substrate is the blurred picture, on which an appearing pixel draws no edge.
-    """
-    bare = _bare(images, substrate)
-    return _curves(predict, bare, images, maps, class_index, steps, cells, seed)
-
-
-def area_under(curves):
-    """The area under each curve (N, steps + 1) over 0..1, (N,), by the trapezoid rule."""
-    return (curves[:, :-1] + curves[:, 1:]).mean(1) / 2
-
-
-def _curves(predict, before, after, maps, class_index, steps, cells, seed):
-    """Probabilities (N, steps + 1) of pictures that turn from `before` to `after` in map order."""
-    turns = _turns(maps, before.shape[1:3], steps, cells, seed)
-    classes = np.broadcast_to(class_index, len(before))
-    curves, some = np.full((len(before), steps + 1), np.nan), max(1, AT_ONCE // (steps + 1))
-    for start in progress(range(0, len(before), some), f"curves, parts of {some} pictures"):
-        part = slice(start, start + some)
-        turned = turns[part, None] <= np.arange(steps + 1)[:, None, None]
-        pictures = np.where(turned[..., None], after[part, None], before[part, None])
-        scores = _probabilities(predict, pictures.reshape(-1, *before.shape[1:]))
-        scores = scores.reshape(*turned.shape[:2], -1)
-        curves[part] = np.take_along_axis(scores, classes[part, None, None], 2)[..., 0]
-    curves[~np.isfinite(maps).all((1, 2))] = np.nan
-    return curves
-
-
-def _turns(maps, shape, steps, cells, seed):
-    """The step, 1..steps, at which each pixel turns, (N, *shape): the largest map values first."""
-    if cells is None and maps.shape[1:] != shape:
-        raise ValueError(
-            f"Maps of {maps.shape[1:]} cannot rank the pixels of pictures of {shape}: enlarge the "
-            "maps, or give `cells`."
-        )
-    grid = np.broadcast_to(shape if cells is None else cells, 2)
-    values = evaluation.averaged(maps, grid).reshape(len(maps), -1)
-    shuffled = np.random.default_rng(seed).permutation(grid.prod())
-    order = shuffled[np.argsort(-values[:, shuffled], axis=1, kind="stable")]
-    ends = np.linspace(0, grid.prod(), steps + 1).round()
-    turns = np.searchsorted(ends, np.argsort(order, axis=1), side="right")
-    row, column = (_tile_of_each(*pair) for pair in zip(shape, grid, strict=True))
-    return turns.reshape(-1, *grid)[:, row[:, None], column]
-
-
-def _bare(images, substrate):
-    """Pictures of nothing but the substrate, in the shape and type of `images`."""
-    if isinstance(substrate, str):
-        if substrate not in SUBSTRATES:
-            known = ", ".join(SUBSTRATES)
-            raise ValueError(f"substrate={substrate!r} is not known; choose one of: {known}.")
-        substrate = SUBSTRATES[substrate](images)
-    if np.issubdtype(images.dtype, np.integer):
-        substrate = np.round(substrate)
-    return np.broadcast_to(np.asarray(substrate).astype(images.dtype), images.shape)
-
-
-def _probabilities(predict, pictures):
-    """What `predict` says of pictures, (M, classes); a ValueError if it is no probability."""
-    scores = np.asarray(predict(pictures))
-    if scores.min() < 0 or scores.max() > 1.001:
-        raise ValueError(
-            f"predict returned values in {scores.min():.3g}..{scores.max():.3g}, not "
-            "probabilities: wrap it in model.probabilities."
-        )
-    return scores
-
-
-def _tile_of_each(side, cells):
-    """In which of that many tiles each place along a side lies."""
-    return np.searchsorted(evaluation.tile_edges(side, cells), np.arange(side), side="right") - 1
+def _margins(network, images, class_index):
+    """The class's logit minus the largest other, (N,)."""
+    scores = model.logits(network, images)
+    classes = np.broadcast_to(class_index, len(images))
+    own = np.arange(scores.shape[1]) == classes[:, None]
+    return scores[own] - np.where(own, -np.inf, scores).max(axis=1)
 
 
 # ---------------------------------------------------------------- the planted cue
@@ -317,6 +213,19 @@ def curve(ax, x, values, label=""):
     ax.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
 
 
+def _above_and_below(shape, panels, heights, sharey=False):
+    """A figure, its axes for pictures above, (rows, columns) = `shape`, and its panels below.
+
+    heights: of both halves, in inches.
+    """
+    fig = plt.figure(figsize=(7.6, sum(heights)))
+    above, below = fig.subfigures(2, 1, height_ratios=heights)
+    pictures = above.subplots(*shape, squeeze=False)
+    for ax in pictures.flat:
+        ax.axis("off")
+    return fig, pictures, below.subplots(1, panels, sharey=sharey, squeeze=False)[0]
+
+
 @plt.rc_context(SMALL)
 def planted_cue(image, mask, maps, doses, accuracy, lifts):
     """What a tag in training does to maps of a tagged picture, above, and to the network, below.
@@ -324,10 +233,9 @@ def planted_cue(image, mask, maps, doses, accuracy, lifts):
     image (H, W, 3) with the tag in mask (H, W); maps a dict from technique to a map for each dose;
     accuracy and lifts dicts from a line's name to (doses, 3) values with their interval.
     """
-    fig = plt.figure(figsize=(7.6, 1.25 * len(maps) + 2.8))
-    above, below = fig.subfigures(2, 1, height_ratios=(1.25 * len(maps), 2.8))
-    _maps_by_dose(above, image, mask, maps, doses)
-    left, right = below.subplots(1, 2)
+    shape, heights = (len(maps), 1 + len(doses)), (1.25 * len(maps), 2.8)
+    fig, axes, (left, right) = _above_and_below(shape, 2, heights)
+    _maps_by_dose(axes, image, mask, maps, doses)
     for ax, lines in ((left, accuracy), (right, lifts)):
         for name, values in lines.items():
             curve(ax, doses, values, word(name))
@@ -341,11 +249,9 @@ def planted_cue(image, mask, maps, doses, accuracy, lifts):
     return fig
 
 
-def _maps_by_dose(figure, image, mask, maps, doses):
+def _maps_by_dose(axes, image, mask, maps, doses):
     """The picture and its tag in the first column, then a row of maps for each technique."""
-    axes = figure.subplots(len(maps), 1 + len(doses), squeeze=False)
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    corner = image[: rows[-1] + rows[0] + 1, : columns[-1] + columns[0] + 1]
+    corner = image[: SIDE + 2 * EDGE, : SIDE + 2 * EDGE]
     names = word("original"), "the tag, enlarged"
     for ax, picture, name in zip(axes[:, 0], (image, corner), names, strict=False):
         ax.imshow(picture)
@@ -355,8 +261,6 @@ def _maps_by_dose(figure, image, mask, maps, doses):
             draw_map(ax, heatmap, image)
             ax.contour(mask, [0.5], colors="white", linewidths=0.6)
             ax.set_title(f"{word(technique)}, {dose:.0%}", fontsize=8)
-    for ax in axes.flat:
-        ax.axis("off")
 
 
 @plt.rc_context(SMALL)
@@ -367,33 +271,25 @@ def randomisation(image, maps, layers, similarity, baselines):
     network first; similarity: a dict from technique to (steps, 3) values with their interval;
     baselines: a dict from technique to the similarity of maps of different pictures and to edges.
     """
-    fig = plt.figure(figsize=(7.6, 0.9 * len(maps) + 3.5))
-    above, below = fig.subfigures(2, 1, height_ratios=(0.9 * len(maps), 3.5))
-    axes = above.subplots(len(maps), len(layers), squeeze=False)
+    shape, heights = (len(maps), len(layers)), (0.9 * len(maps), 3.5)
+    fig, axes, panels = _above_and_below(shape, len(similarity), heights, sharey=True)
     for line, (technique, row) in zip(axes, maps.items(), strict=True):
         line[0].text(-0.08, 0.5, word(technique), transform=line[0].transAxes, ha="right")
-        for ax, heatmap, layer in zip(line, row, layers, strict=True):
+        for ax, heatmap in zip(line, row, strict=True):
             draw_map(ax, heatmap, image)
-            ax.axis("off")
-            ax.set_title(layer.replace("_", "\n") if ax in axes[0] else "", fontsize=7)
-    _similarities(below, layers, similarity, baselines)
-    caption(fig, "randomised from the logits down to")
-    return fig
-
-
-def _similarities(figure, layers, similarity, baselines):
-    """A panel for each technique: its curve and the two similarities that need no knowledge."""
-    axes = figure.subplots(1, len(similarity), sharey=True, squeeze=False)[0]
-    steps, ticks = np.arange(len(layers)), [layer.replace("_", " ") for layer in layers]
-    for ax, (technique, values) in zip(axes, similarity.items(), strict=True):
-        curve(ax, steps, values)
+    for ax, layer in zip(axes[0], layers, strict=True):
+        ax.set_title(layer.replace("_", "\n"), fontsize=7)
+    for ax, (technique, values) in zip(panels, similarity.items(), strict=True):
+        curve(ax, [layer.replace("_", " ") for layer in layers], values)
         names = "map of another picture", "edges of the picture"
         for name, style, value in zip(names, ("--", ":"), baselines[technique], strict=True):
             ax.axhline(value, color="0.4", linewidth=0.9, linestyle=style, label=name)
         ax.set_title(word(technique))
-        ax.set_xticks(steps, ticks, rotation=90, fontsize=7)
-    axes[0].set_ylabel("rank correlation with\nthe trained network's map")
-    axes[-1].legend(frameon=False, fontsize=7)
+        ax.tick_params("x", labelrotation=90, labelsize=7)
+    panels[0].set_ylabel("rank correlation with\nthe trained network's map")
+    panels[-1].legend(frameon=False, fontsize=7)
+    caption(fig, "randomised from the logits down to")
+    return fig
 
 
 def reliability(counts, measured, predicted):
@@ -414,16 +310,10 @@ def sweep(images, titles, x, panels, label):
 
     panels: a dict from the measure's name to (len(x), 3) values with their interval.
     """
-    fig = plt.figure(figsize=(7.6, 3.2))
-    above, below = fig.subfigures(2, 1, height_ratios=(1.1, 2.1))
-    (top,), (bottom,) = (
-        part.subplots(1, len(shown), squeeze=False)
-        for part, shown in ((above, images), (below, panels))
-    )
+    fig, (top,), bottom = _above_and_below((1, len(images)), len(panels), (1.1, 2.1))
     for ax, image, text in zip(top, images, titles, strict=True):
         ax.imshow(image)
         ax.set_title(text)
-        ax.axis("off")
     for ax, (name, values) in zip(bottom, panels.items(), strict=True):
         curve(ax, x, values)
         ax.set(title=name, xlabel=label, ylim=0)

@@ -143,18 +143,13 @@ def score_gradient(x, first, first_bias, second, bias):
 
 def difference_quotients(function, parameters, step=1e-6):
     """The gradient of `function` of the parameters by central differences, one array for each."""
-    gradients = []
-    for i, parameter in enumerate(parameters):
-        slopes = np.empty(np.shape(parameter))
-        for index in np.ndindex(slopes.shape):
-            above, below = (function(*_moved(parameters, i, index, by)) for by in (step, -step))
-            slopes[index] = (above - below) / (2 * step)
-        gradients.append(slopes)
+    parameters = [np.array(parameter, float) for parameter in parameters]
+    gradients = [np.empty_like(parameter) for parameter in parameters]
+    for parameter, slopes in zip(parameters, gradients, strict=True):
+        for index, value in np.ndenumerate(parameter):
+            parameter[index] = value + step
+            above = function(*parameters)
+            parameter[index] = value - step
+            slopes[index] = (above - function(*parameters)) / (2 * step)
+            parameter[index] = value
     return gradients
-
-
-def _moved(parameters, i, index, by):
-    """A copy of the parameters in which one number of array i is larger by `by`."""
-    arrays = [np.array(parameter, float) for parameter in parameters]
-    arrays[i][index] += by
-    return arrays

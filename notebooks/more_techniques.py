@@ -104,7 +104,7 @@ def layer_cam(model, images, class_index, *, layer=None):
     """
     model = flat(model)
     layer, ask = feature_layer(model, layer), Layercam(_in_float32(model))
-    return _asked(ask, _category, model, images, class_index, layer, "LayerCAM")
+    return _asked(ask, CategoricalScore, model, images, class_index, layer, "LayerCAM")
 
 
 def score_cam(model, images, class_index, *, layer=None, feature_maps=None, batch=32):
@@ -125,7 +125,7 @@ def score_cam(model, images, class_index, *, layer=None, feature_maps=None, batc
     single = keras.layers.Activation("linear", dtype="float32")  # SciPy enlarges no bfloat16
     single(feature_layer(model, layer).output)
     ask = partial(Scorecam(asked), max_N=feature_maps)
-    return _asked(ask, _category, model, images, class_index, single, "Score-CAM")
+    return _asked(ask, CategoricalScore, model, images, class_index, single, "Score-CAM")
 
 
 def occlusion(model, images, class_index, *, size=32, stride=16, baseline=None, batch=32):
@@ -220,10 +220,6 @@ def _masks(seed, start, stop, sides, cells, keep):
         (top, left), (height, width) = generator.integers(tiles), sides
         masks.append(large[top : top + height, left : left + width, 0])
     return np.stack(masks)
-
-
-def _category(c):
-    return CategoricalScore([c])
 
 
 def _asked(ask, score, model, images, class_index, layer, label):

@@ -19,13 +19,12 @@ begun, total, start = [], [], time.monotonic()
 def started(notebook):
     """Count the cells, and show a line about them from now on, where someone looks."""
     total[:] = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source]
-    if sys.stdout.isatty():
-        threading.Thread(target=keep_showing, daemon=True).start()
+    threading.Thread(target=keep_showing, daemon=True).start()
 
 
 def keep_showing():
     """Write the line anew each second, until this process ends."""
-    while True:
+    while sys.stdout.isatty():
         say(f"  cell {len(begun)} of {len(total)}, {time.monotonic() - start:.0f} s", end="")
         time.sleep(1)
 
@@ -65,10 +64,8 @@ def ended(kind, error, trace):
 sys.excepthook = ended
 atexit.register(finished)
 c = get_config()  # noqa: F821, nbconvert's own
-c.Application.log_level = "ERROR"
 c.KernelManager.transport_encryption = "auto"
 c.ExecutePreprocessor.kernel_name = "python3"
-c.ExecutePreprocessor.timeout = -1
 c.ExecutePreprocessor.record_timing = False
 c.ExecutePreprocessor.on_notebook_start = started
 c.ExecutePreprocessor.on_cell_execute = lambda cell, cell_index: begun.append(cell)

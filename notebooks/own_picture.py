@@ -47,8 +47,9 @@ def explain(image, network="", class_name="", crop=""):
     maps (h, w), or to None for each where the network has no such map; `distance` and `limit`, see
     `familiarity`, None for a network of someone else.
     """
+    if not image or "://" in str(image) or Path(image).is_dir():
+        raise ValueError(f"IMAGE={image} names no picture on this machine: add IMAGE=photo.jpg.")
     path = Path(network or settings.MODELS / "vgg16_dense.keras")
-    _check_path(image)
     known = path.resolve().parent == settings.MODELS.resolve()
     trained = load(network) if network else model.load("dense")
     numbers = [f"class {c}" for c in range(trained.output_shape[-1])]
@@ -62,7 +63,8 @@ def explain(image, network="", class_name="", crop=""):
     shown["ours"] = settings.DATA_DIR.resolve() in Path(image).resolve().parents
     shown["maps"] = maps(trained, pooling, pixels, shown["classes"])
     found = familiarity(trained, path.with_suffix(".json"), pixels) if known else (None, None)
-    return shown | dict(zip(("distance", "limit"), found, strict=True))
+    shown["distance"], shown["limit"] = found
+    return shown
 
 
 # ------------------------------------------------------------------------- what was asked for
@@ -105,16 +107,6 @@ def prepared(path, network, crop=""):
         raise ValueError(f"IMAGE={path} cannot be used. {reason}") from None
     square = resize(picture, height or settings.SIZE)
     return square if channels == 3 else square.mean(-1, keepdims=True).astype("uint8")
-
-
-def _check_path(path):
-    """Refuse what is no file, with the way on."""
-    if not path:
-        raise ValueError("No picture is named: add IMAGE=path/to/picture.jpg.")
-    if "://" in str(path):
-        raise ValueError(f"IMAGE={path} is an address: save the picture and give its path.")
-    if Path(path).is_dir():
-        raise ValueError(f"IMAGE={path} is a folder: name one picture in it.")
 
 
 def cropped(picture, crop):
@@ -205,13 +197,11 @@ def distances(found, known):
 
 def report(shown):
     """What the network says of a picture, and the warning where there is reason for one."""
-    shares = model.probabilities(shown["logits"])
-    names = zip(shown["names"], shares, shown["logits"], strict=True)
-    best = sorted(names, key=lambda each: -each[1])[:5]
-    lines = [", ".join(f"{name} {share:.1%} (logit {logit:.2f})" for name, share, logit in best)]
-    lines += [warning(shown)] if warning(shown) else []
-    lines += [f"SmoothGrad is the mean of {N_SAMPLES} samples."]
-    return "\n".join(lines)
+    names, logits, shares = shown["names"], shown["logits"], model.probabilities(shown["logits"])
+    best = np.argsort(-logits, kind="stable")[:5]
+    answer = ", ".join(f"{names[c]} {shares[c]:.1%} (logit {logits[c]:.2f})" for c in best)
+    lines = answer, warning(shown), f"SmoothGrad is the mean of {N_SAMPLES} samples."
+    return "\n".join(filter(None, lines))
 
 
 def warning(shown):

@@ -131,8 +131,8 @@ def settings_with(**environment):
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, "drawn-pets drawn drawn-pets"),
-        ({"SMOKE": "1"}, "drawn-pets drawn drawn-pets-smoke"),
+        ({}, "drawn-pets photographs drawn-pets"),
+        ({"SMOKE": "1"}, "drawn-pets photographs drawn-pets-smoke"),
         ({"DATASET": "dogs-vs-cats"}, "dogs-vs-cats imagenet dogs-vs-cats"),
         ({"DATASET": "dogs-vs-cats", "VGG16_WEIGHTS": "a.h5"}, "dogs-vs-cats a.h5 dogs-vs-cats"),
     ],

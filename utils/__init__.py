@@ -1,1 +1,0 @@
-"""What two or more of the notebooks share: loading, the techniques, their measures, drawing."""

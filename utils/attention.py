@@ -7,8 +7,7 @@ classifier: `networks.flat` finds it. `batch` bounds the memory and leaves the m
 class, layer or network that does not fit is a ValueError that says what would.
 
 Precision is the network's own. `model.fast(network)` computes in bfloat16 where the machine gains
-by it; its docstring says which techniques bear that. Built in a tf.distribute strategy's scope, the
-network has its pictures shared among the devices.
+by it; its docstring says which techniques bear that.
 """
 
 from functools import lru_cache, reduce
@@ -18,7 +17,7 @@ import numpy as np
 
 from utils.files import progress
 from utils.networks import flat, has_maps, sources
-from utils.runtime import keras, shares, tf
+from utils.runtime import keras, tf
 
 CHANNELS = {  # from the gradient's absolute values (..., C) to one value per pixel
     "max": lambda g: tf.reduce_max(g, -1),
@@ -67,7 +66,7 @@ def smoothgrad(
         noise = _noise(seed, start, min(start + batch, n), images.shape[1:])
         scale = sigma if absolute else sigma * np.ptp(np.float32(images[i]))
         noisy = tf.constant(images[i], tf.float32) + np.float32(scale) * noise
-        sums[i] += _shared(model, total, noisy, tf.fill(len(noise), class_index[i])).sum(0)
+        sums[i] += total(noisy, tf.fill(len(noise), class_index[i])).numpy()
     return np.stack([finish(part / n) for part in sums])
 
 
@@ -115,9 +114,9 @@ def _saliency(model, reduce):
 
 @kept
 def _total(model, each):
-    """The sum of `each` over samples, (1, ...): a row for each device that had a part of them."""
+    """The sum of `each` over samples."""
     gradient = input_gradient(model)
-    return lambda x, c: tf.reduce_sum(each(gradient(x, c)), 0, keepdims=True)
+    return lambda x, c: tf.reduce_sum(each(gradient(x, c)), 0)
 
 
 @kept
@@ -221,7 +220,7 @@ def in_batches(function, model, images, class_index, batch, label):
     maps = []
     for i in progress(range(0, len(images), batch), f"{label}, batches"):
         x, c = images[i : i + batch], class_index[i : i + batch]
-        maps.append(_shared(model, graph, tf.constant(x, tf.float32), tf.constant(c)))
+        maps.append(graph(tf.constant(x, tf.float32), tf.constant(c)).numpy())
     return np.concatenate(maps)
 
 
@@ -234,22 +233,6 @@ def compiled(function, images):
 def _graph(function, shape):
     pictures, classes = tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.int32)
     return tf.function(function, input_signature=[pictures, classes], autograph=False)
-
-
-def _shared(model, function, x, c):
-    """function(x, c) as an array; on several devices, each of which takes a part of the rows."""
-    strategy = model.distribute_strategy
-    if not 1 < strategy.num_replicas_in_sync <= len(x):  # none may go without a row
-        return function(x, c).numpy()
-    return _on_each(strategy, function.python_function)(*shares(strategy, x, c)).numpy()
-
-
-@lru_cache(maxsize=4)
-def _on_each(strategy, function):
-    """`function` of the parts that `shares` deals, as one graph, with its rows in their order."""
-    return tf.function(
-        lambda *parts: strategy.gather(strategy.run(function, parts), axis=0), autograph=False
-    )
 
 
 def checked(model, images, class_index):

@@ -16,12 +16,10 @@ from utils.networks import flat
 from utils.runtime import keras, policy, set_seed, strategy, tf
 
 HEADS = ("dense", "gap")
+SHIPPED = {  # networks that have seen photographs of cats and dogs, see data/README.md
+    head: settings.ROOT / "data" / f"vgg16_photographs_{head}.npz" for head in HEADS
+}
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # red, green, blue; what VGG-16's authors subtract
-
-_NO_IMAGENET = """\
-VGG-16's ImageNet weights could not be fetched ({reason}). With a network, run this again. Without \
-one, put the file {file} into {folder}, or set VGG16_WEIGHTS to a file with the base's weights, or \
-to "drawn" for the base that comes with this repository."""
 
 
 def build(head, weights=settings.VGG16_WEIGHTS):
@@ -29,7 +27,7 @@ def build(head, weights=settings.VGG16_WEIGHTS):
 
     head "dense": max pooling, a dense layer of 256 with dropout 0.5, the output (report, section
     3.5). "gap": global average pooling of block5_conv3 and one linear layer (section 3.3.2).
-    weights: "imagenet", "drawn", a file with weights of VGG-16 without its top, or None (random).
+    weights: "photographs", "imagenet", a file of VGG-16 without its top, or None (random).
     The graph is flat, so that any layer can be reached. Raises ValueError for another head.
     """
     if head not in HEADS:
@@ -52,8 +50,8 @@ def build(head, weights=settings.VGG16_WEIGHTS):
 
 def base_weights(source):
     """The kernels and biases of VGG-16's thirteen convolutions, for RGB input, as a list."""
-    if str(source) == "drawn":
-        return unpack_weights(settings.DRAWN_BASE)
+    if str(source) == "photographs":
+        return unpack_weights(SHIPPED["gap"])[:-2]
     try:
         base = keras.applications.VGG16(include_top=False, weights=source)
     except Exception as error:
@@ -63,32 +61,17 @@ def base_weights(source):
                 f"{error}"
             ) from error
         raise RuntimeError(
-            _NO_IMAGENET.format(
-                reason=str(error).splitlines()[0],
-                file="vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-                folder="~/.keras/models/",
-            )
+            f"ImageNet's weights could not be fetched ({str(error).splitlines()[0]}). With a "
+            "network, run this again. Without one, put the file "
+            "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5 into ~/.keras/models/, or set "
+            "VGG16_WEIGHTS to such a file, or to photographs for the base that comes with this."
         ) from None
     kernel, *rest = base.get_weights()
     return [kernel[:, :, ::-1], *rest]  # Keras' files expect blue, green, red
 
 
-def pack_weights(path, weights):
-    """Write kernels as 8-bit integers with one scale per output channel, biases as they are."""
-    packed = {}
-    for i, array in enumerate(weights):
-        step = np.float32(1)
-        if array.ndim > 1:
-            largest = np.abs(array).max(axis=tuple(range(array.ndim - 1)))
-            step = np.float32(np.where(largest > 0, largest, 1) / 127)
-            array = np.round(array / step).astype("int8")
-        packed |= {f"array_{i}": array, f"step_{i}": step}
-    with whole(path) as part:
-        np.savez_compressed(part, **packed)
-
-
 def unpack_weights(path):
-    """The list of arrays that `pack_weights` wrote, to within half a step."""
+    """The arrays in a file: 8-bit kernels times one step per output channel, biases as they are."""
     with np.load(path) as packed:
         count = len(packed.files) // 2
         return [np.float32(packed[f"array_{i}"] * packed[f"step_{i}"]) for i in range(count)]
@@ -103,10 +86,9 @@ def in_policy(model, name):
             config["dtype"] = name
         return type(layer).from_config(config)
 
-    with model.distribute_strategy.scope():
-        twin = keras.models.clone_model(model, clone_function=same_layer)
-        twin.set_weights(model.get_weights())
-        return keras.Model(twin.inputs, twin.outputs[0], name=model.name)
+    twin = keras.models.clone_model(model, clone_function=same_layer)
+    twin.set_weights(model.get_weights())
+    return keras.Model(twin.inputs, twin.outputs[0], name=model.name)
 
 
 def fast(model):
@@ -118,23 +100,7 @@ def fast(model):
     """
     if policy() == "float32":
         return model
-    twin = in_policy(flat(model), "bfloat16")
-    for layer in twin.layers:
-        if getattr(layer, "activation", None) is keras.activations.relu:
-            layer.activation = _relu
-    return twin
-
-
-@tf.custom_gradient
-def _relu(x):
-    """ReLU; TensorFlow's own gradient of it takes a quarter of all time in bfloat16, XLA's 12 %."""
-    y = tf.nn.relu(x)
-    return y, lambda gradient: _where_positive(y, gradient)
-
-
-@tf.function(jit_compile=True, autograph=False)
-def _where_positive(y, gradient):
-    return tf.where(y > 0, gradient, tf.zeros_like(gradient))
+    return in_policy(flat(model), "bfloat16")
 
 
 def load(name):
@@ -145,18 +111,13 @@ def load(name):
     name = f"vgg16_{name}"
     path, notebook = settings.MODELS / f"{name}.keras", WRITTEN_BY[name]
     try:
-        return _loaded(read(path, name))
+        return keras.models.load_model(read(path, name), compile=False)  # in safe mode
     except (ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:  # OSError is the disk's
         code = "Lambda" in str(error)
         reason = "it holds code, and none is run" if code else "it is damaged, or not of this Keras"
         raise ValueError(
             f"{shown(path)} cannot be used: {reason}. Remove it and run notebooks/{notebook}.ipynb."
         ) from None
-
-
-def _loaded(path):
-    with strategy().scope():
-        return keras.models.load_model(path, compile=False)  # in Keras' safe mode
 
 
 def randomised(model, seed=settings.SEED + 1000):
@@ -231,17 +192,19 @@ def train(
     *,
     name=None,
     seed=settings.SEED,
-    epochs=2,
+    epochs=settings.EPOCHS,
     batch=16,
     learning_rate=5e-5,
 ):
     """Fine-tune all parameters of `build(head)`, or load what an equal training left behind.
 
-    images (N, 150, 150, 3) uint8, labels (N,) int, validation a pair of the same. name: of the file
-    vgg16_<name>.keras, the head's unless given. seed: of first weights, order and dropout. Returns
-    the network in float32 and the history, a table with a row for each epoch. A training that was
-    stopped goes on after its last epoch. Networks are known by a fingerprint of settings and data,
-    and never mistaken for another's. Raises FloatingPointError when the loss is not a number.
+    First the classifier alone, on the base as it is; then everything, mirrored at random, with a
+    rate that falls from `learning_rate` to nothing. images (N, 150, 150, 3) uint8, labels (N,) int,
+    validation a pair of the same. name: of the file vgg16_<name>.keras, the head's unless given.
+    seed: of first weights, order and dropout. Returns the network in float32 and the history, a
+    table with a row for each epoch; 0 is the classifier alone. A training that was stopped goes on
+    after its last epoch. Networks are known by a fingerprint of settings and data, so that none is
+    mistaken for another. Raises FloatingPointError when the loss is not a number.
     """
     name = name or head
     recipe = dict(head=head, weights=str(settings.VGG16_WEIGHTS), policy=policy(), seed=seed)
@@ -249,18 +212,23 @@ def train(
     known = _fingerprint(recipe, _bytes_of(settings.VGG16_WEIGHTS), images, labels, *validation)
     trained = settings.MODELS / f"vgg16_{name}.keras"
     if (found := _record(trained)) and found["fingerprint"] == known:
-        return _loaded(trained), pd.DataFrame(found["history"])
+        return keras.models.load_model(trained, compile=False), pd.DataFrame(found["history"])
 
     unfinished = settings.MODELS / f"unfinished-{name}-{known}"
-    model = _compiled(head, recipe)
+    set_seed(seed)
+    model = in_policy(build(head, recipe["weights"]), recipe["policy"])
+    if not unfinished.exists():
+        _warm_up(model, images, labels)
     training = _batches(images, labels, batch, seed)
+    model = _on_all_devices(model, learning_rate, epochs * len(training))
     history = _fitted(model, training, _batches(*validation, 2 * batch), epochs, unfinished)
-    if np.isfinite(history["loss"]).all():
+    finite = np.isfinite(history["loss"][1:]).all()
+    if finite:
         model = in_policy(model, "float32")
         _save(trained, model, recipe | dict(fingerprint=known, history=history.to_dict("list")))
     for folder in settings.MODELS.glob(f"unfinished-{name}-*"):
         shutil.rmtree(folder)
-    if not np.isfinite(history["loss"]).all():
+    if not finite:
         raise FloatingPointError(
             f"The loss of {name} is not a number. Try a smaller learning_rate, or "
             "PRECISION=float32."
@@ -278,17 +246,35 @@ def _fingerprint(recipe, *arrays):
 
 def _bytes_of(weights):
     """The content of the file with the weights; nothing for ImageNet, which never changes."""
-    path = settings.DRAWN_BASE if weights == "drawn" else Path(weights)
+    path = SHIPPED["gap"] if weights == "photographs" else Path(weights)
     return np.fromfile(path, "uint8") if path.is_file() else np.empty(0, "uint8")
 
 
-def _compiled(head, recipe):
-    """A network ready for its first step, on all devices that there are."""
-    set_seed(recipe["seed"])
+def _warm_up(model, images, labels, epochs=6):
+    """Train the classifier alone, on the features of the base, which are computed once.
+
+    A random classifier would send large, meaningless gradients down into the trained base.
+    """
+    first = next(i for i, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Dense))
+    base = keras.Model(model.inputs, model.layers[first - 1].output)
+    features = logits(base, images)
+    x = given = keras.Input(features.shape[1:])
+    for layer in model.layers[first:]:
+        x = layer(x)
+    classifier = keras.Model(given, x)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    classifier.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=False)
+    classifier.fit(features, labels, batch_size=32, epochs=epochs, verbose=0)
+
+
+def _on_all_devices(model, learning_rate, steps):
+    """The network ready to train, with a rate that falls to nothing over so many steps."""
     with strategy().scope():
-        model = in_policy(build(head, recipe["weights"]), recipe["policy"])
+        model = in_policy(model, model.layers[1].dtype_policy.name)
         model.compile(
-            keras.optimizers.Adam(recipe["learning_rate"], clipnorm=1.0),
+            keras.optimizers.Adam(
+                keras.optimizers.schedules.CosineDecay(learning_rate, steps), clipnorm=1.0
+            ),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
             jit_compile=False,  # XLA's convolutions are slow on processors
@@ -297,21 +283,28 @@ def _compiled(head, recipe):
 
 
 def _batches(images, labels, batch, seed=None):
-    """Pictures and labels in batches, in memory once; with a seed, in a new order each epoch.
+    """Pictures and labels in batches, in memory once.
 
-    Several devices share a batch evenly, so that they train without the last pictures of an epoch.
+    With a seed, to train: in a new order each epoch, mirrored at random. Several devices share a
+    batch evenly, so that they train without the last pictures of an epoch.
     """
-    devices = strategy().num_replicas_in_sync
+    training, devices = seed is not None, strategy().num_replicas_in_sync
     batch = max(1, min(batch, len(images)) // devices) * devices  # Keras fails on an uneven first
     with tf.device("CPU"):
         images, labels = tf.constant(images), tf.constant(labels)
+
+    def fetch(places, numbers):
+        pictures = tf.gather(images, places)
+        if training:
+            odd = tf.reshape(numbers % 2 == 1, (-1, 1, 1, 1))
+            pictures = tf.where(odd, pictures[:, :, ::-1], pictures)
+        return tf.cast(pictures, tf.float32), tf.gather(labels, places)
+
     places = tf.data.Dataset.range(len(images))
-    if seed is not None:
+    if training:
         places = places.shuffle(len(images), seed)
-    places = places.batch(batch, drop_remainder=seed is not None and devices > 1)
-    return places.map(
-        lambda i: (tf.cast(tf.gather(images, i), tf.float32), tf.gather(labels, i))
-    ).prefetch(2)
+    numbered = tf.data.Dataset.zip(places, tf.data.Dataset.random(seed))
+    return numbered.batch(batch, drop_remainder=training and devices > 1).map(fetch).prefetch(2)
 
 
 def _fitted(model, training, validation, epochs, folder):
@@ -321,10 +314,15 @@ def _fitted(model, training, validation, epochs, folder):
     if not (state / "training_metadata.json").exists():  # killed while it kept its first epoch
         shutil.rmtree(state, ignore_errors=True)
     steps = progress(range(epochs * len(training)), "training, batches")
+    columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
 
     def note(epoch, logs):
-        row = pd.DataFrame([{"epoch": epoch + 1} | logs])
+        row = pd.DataFrame([{"epoch": epoch + 1} | logs], columns=columns)
         row.to_csv(log, mode="a", header=not log.exists(), index=False)
+
+    if not log.exists():
+        found = model.evaluate(validation, return_dict=True, verbose=0)
+        note(-1, {f"val_{key}": value for key, value in found.items()})
 
     model.fit(
         training,
@@ -343,8 +341,8 @@ def _fitted(model, training, validation, epochs, folder):
         ],
     )
     steps.close()
-    history = pd.read_csv(log).drop_duplicates("epoch", keep="last")  # killed before it was kept
-    return history[["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]].reset_index(drop=True)
+    history = pd.read_csv(log)  # where an epoch stands twice, it was killed before it was kept
+    return history.drop_duplicates("epoch", keep="last").reset_index(drop=True)
 
 
 def _save(path, model, record):

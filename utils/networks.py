@@ -5,19 +5,6 @@ import pandas as pd
 
 from utils.runtime import keras
 
-WINDOWED = (  # a unit reads a window of rows and columns
-    *(keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D),
-    *(keras.layers.AveragePooling2D, keras.layers.MaxPooling2D),
-)
-EVERY_PLACE = {"Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D"}
-SAME_PLACE = {  # a unit reads the units in the same row and column
-    *("Activation", "Add", "Average", "BatchNormalization", "Concatenate", "Dense", "Dropout"),
-    *("ELU", "GaussianDropout", "GaussianNoise", "Identity", "LayerNormalization", "LayerScale"),
-    *("LeakyReLU", "Maximum", "Minimum", "Multiply", "Negative", "Normalization", "PReLU", "ReLU"),
-    *("Relu", "Rescaling", "Sigmoid", "Silu", "Softmax", "SpatialDropout2D", "StochasticDepth"),
-    *("Subtract", "Tanh", "TrueDivide"),
-}
-
 
 def flat(model):
     """The classifier as one graph of layers, from pictures to logits.
@@ -37,11 +24,10 @@ def flat(model):
     if not nested and not _squashing(_source(model.outputs[0])):
         return model
     copies = {}
-    with model.distribute_strategy.scope():
-        image = keras.Input(model.input_shape[1:], name=model.inputs[0].name)
-        logits = _linear(_called(copies, model, image))
-        _take_weights(copies)
-        return keras.Model([image], logits, name=model.name)
+    image = keras.Input(model.input_shape[1:], name=model.inputs[0].name)
+    logits = _linear(_called(copies, model, image))
+    _take_weights(copies)
+    return keras.Model([image], logits, name=model.name)
 
 
 def has_maps(layer):
@@ -131,96 +117,29 @@ def geometry(model):
     """Where the units of each layer with maps (h, w, K) look in the picture, as a table.
 
     layer; units: h; stride: pixels from one unit to the next; first: the pixel on which the field
-    of view of unit 0 is centred; field: its side in pixels (these four down the height); unread:
-    the share of the places that no later layer reads, whatever the weights. A gate that looks at
-    all of the picture has no row, and leaves the field of what it opens as it is. Raises ValueError
-    at a layer whose reach is not known.
+    of view of unit 0 is centred; field: its side in pixels (these four down the height). For a
+    chain of layers; raises ValueError where layers meet, or one reads in another way.
     """
-    model, rows = flat(model), []
-    read = read_places(model)
-    for name, (stride, low, high) in _views(model).items():
-        rows.append(dict(layer=name, units=len(read[name]), stride=stride, first=(low + high) / 2))
-        rows[-1] |= dict(field=high - low + 1, unread=1 - read[name].mean())
-    return pd.DataFrame(rows)
+    rows, stride, first, field = [], 1, 0.0, 1
+    for layer in filter(has_maps, flat(model).layers):
+        size, step, before = _window(layer)
+        first += stride * ((size - 1) / 2 - before)
+        field += stride * (size - 1)
+        stride *= step
+        rows.append((layer.name, layer.output.shape[1], stride, first, field))
+    return pd.DataFrame(rows, columns=["layer", "units", "stride", "first", "field"])
 
 
-def _views(model):
-    """By layer: pixels from one unit to the next, and the first and last that unit 0 looks at."""
-    views = {}
-    for layer in model.operations:
-        before = [views[source.name] for source in sources(layer) if source.name in views]
-        if isinstance(layer, keras.layers.InputLayer):
-            views[layer.name] = 1, 0, 0
-        elif before and has_maps(layer) and type(layer).__name__ not in EVERY_PLACE:
-            (size, step, padding, dilation), _ = _windows(layer)
-            (stride, *_), lows, highs = zip(*before, strict=True)
-            low = min(lows) - padding * stride
-            high = max(highs) + ((size - 1) * dilation - padding) * stride
-            views[layer.name] = step * stride, low, high
-    return views
-
-
-def read_places(model):
-    """Which places of each layer's maps (h, w, K) a later layer reads: a dict to bool (h, w).
-
-    The gradient of what is not read is zero for any weights: row 8 of 9 before a pooling of 2 x 2.
-    """
-    model = flat(model)
-    if None in model.input_shape[1:]:
-        raise ValueError(
-            f"{model.name} takes pictures of any size, and what is read depends on the size: build "
-            "it with one, as in keras.Input((150, 150, 3))."
-        )
-    layers = [layer for layer in model.operations if has_maps(layer)]
-    places = {layer.name: np.zeros(layer.output.shape[1:3], bool) for layer in layers}
-    if (output := _source(model.outputs[0]).name) in places:
-        places[output][:] = True
-    for layer in reversed(model.operations):
-        for source in sources(layer):
-            if source.name in places:
-                places[source.name] |= _read_by(layer, places[source.name].shape, places)
-    return places
-
-
-def _read_by(layer, shape, places):
-    """Which places of a source (h, w) a layer reads where `places` of its own are read, bool."""
-    kind, own = type(layer).__name__, places.get(layer.name)
-    if own is None or kind in EVERY_PLACE or (kind in SAME_PLACE and own.shape != shape):
-        return np.ones(shape, bool)
-    rows, columns = map(_read_along, own.shape, shape, _windows(layer))
-    return rows.T @ own @ columns > 0
-
-
-def _read_along(units, side, window):
-    """Which of `side` places each unit reads along one axis, 1 or 0 (units, side)."""
-    size, step, padding, dilation = window
-    offset = np.arange(side) - (step * np.arange(units)[:, None] - padding)
-    inside = (offset >= 0) & (offset < size * dilation) & (offset % dilation == 0)
-    return inside.astype("float32")
-
-
-def _windows(layer):
-    """What a unit of a layer reads, down and across: (size, step, padding before, dilation)."""
-    kind = type(layer).__name__
-    if kind in SAME_PLACE:
-        return [(1, 1, 0, 1)] * 2
-    if kind == "ZeroPadding2D":
-        return [(1, 1, before, 1) for before, _ in layer.padding]
-    if kind == "Cropping2D":
-        return [(1, 1, -before, 1) for before, _ in layer.cropping]
-    if not isinstance(layer, WINDOWED):
-        raise ValueError(f"What the layer {layer.name} ({kind}) reads is not known here.")
-    sizes = getattr(layer, "kernel_size", None) or layer.pool_size
-    dilations = getattr(layer, "dilation_rate", (1, 1))
-    return [
-        (size, step, _padding(layer.padding, side, size, step, dilation), dilation)
-        for side, size, step, dilation in zip(
-            layer.input.shape[1:3], sizes, layer.strides, dilations, strict=True
-        )
-    ]
-
-
-def _padding(kind, side, size, step, dilation):
-    """The zeros before the first of `side` places; of an odd number TensorFlow puts fewer there."""
-    missing = (-(-side // step) - 1) * step + (size - 1) * dilation + 1 - side
-    return max(missing, 0) // 2 if kind == "same" else 0
+def _window(layer):
+    """How many rows a unit of a layer reads, how far apart units read, and the zeros before."""
+    inputs = keras.tree.flatten(layer.input) or [layer.output]  # the picture's own layer has none
+    size = (getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None) or (1,))[0]
+    step, rows = getattr(layer, "strides", (1,))[0], inputs[0].shape[1]
+    if getattr(layer, "padding", "") == "same":
+        units = rows and -(-rows // step)
+        before = rows and max((units - 1) * step + size - rows, 0) // 2  # TensorFlow puts fewer
+    else:
+        units, before = rows and (rows - size) // step + 1, 0
+    if len(inputs) > 1 or not units or units != layer.output.shape[1]:
+        raise ValueError(f"Where the units of {layer.name} look is not known here.")
+    return size, step, before

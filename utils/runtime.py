@@ -87,23 +87,13 @@ def policy(precision=None):
 
 @lru_cache(maxsize=1)
 def strategy():
-    """How work is shared among devices: a tf.distribute strategy, to build networks in its scope.
+    """How a training is shared among devices: a tf.distribute strategy, to build networks in.
 
     All GPUs of this machine, where it has more than one (MirroredStrategy); else the default, which
     shares nothing. Several machines are left out: Keras 3.15's `fit` fails on them.
     """
     several = len(tf.config.list_logical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
-
-
-def shares(strategy, *arrays):
-    """Arrays with as many rows each, dealt to the devices in parts as equal as can be."""
-    parts = [np.array_split(array, strategy.num_replicas_in_sync) for array in arrays]
-
-    def share(context):
-        return tuple(tf.convert_to_tensor(p[context.replica_id_in_sync_group]) for p in parts)
-
-    return strategy.experimental_distribute_values_from_function(share)
 
 
 def machine():

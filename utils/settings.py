@@ -34,15 +34,16 @@ SMOKE = environ("SMOKE") == "1"  # the same path on a handful of small pictures
 SIZE = 48 if SMOKE else 150  # side of the network's input, in pixels; the report's is 150
 GRID = SIZE // 16  # rows and columns of the maps of VGG-16's last convolution, 9
 DRAWN = DATASET.startswith("drawn")  # the pictures are drawn by code
-VGG16_WEIGHTS = environ("VGG16_WEIGHTS", "drawn" if DRAWN else "imagenet")
+SEEN = DATASET in ("dogs-vs-cats", "oxford-pets")  # whose pictures the shipped networks learned
+VGG16_WEIGHTS = environ("VGG16_WEIGHTS", "imagenet" if SEEN else "photographs")
 IMAGE, CROP = environ("IMAGE"), environ("CROP")  # a picture to explain, and which part of it
 MODEL, CLASS = environ("MODEL"), environ("CLASS")  # a network to ask, and for which class
-DRAWN_BASE = ROOT / "data" / ("vgg16_drawn_ct.npz" if DATASET == "drawn-ct" else "vgg16_drawn.npz")
 
 SLICES = DATASET.endswith("-ct")
 CLASSES = ("non-COVID", "COVID") if SLICES else ("cat", "dog")  # in the order of the outputs
 REGIONS = ("lung", "opacity") if SLICES else ("animal", "head")  # what masks may exist for: the
 # object, and the part of it that tells its class
+EPOCHS = 3 if SLICES else 1 if DRAWN else 2  # of fine-tuning: slices are furthest from the base
 
 
 def run(dataset):

@@ -12,6 +12,7 @@ Lengths are cm and densities Hounsfield units (HU), as in `chest`.
 """
 
 from collections import namedtuple
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -309,10 +310,6 @@ def write_scenes(folder, scenes, both=0):
     opacity_mask in the folder. No slice is both classes, so `both` adds none. The same numbers
     write the same files.
     """
-    return in_parallel(write_pair, folder, scenes)
-
-
-def write_pair(folder, scene):
-    """Write the two slices of one scene with their masks; return their two rows."""
-    rows = write_twins(folder, scene, draw_twins(scene), ("lung", "opacity"), "png")
-    return [row | {"patient": patient_of(scene)} for row in rows]
+    twins = partial(write_twins, draw_twins, ("lung", "opacity"), "png")
+    rows = in_parallel(twins, folder, scenes)
+    return [row | {"patient": patient_of(int(row["scene"]))} for row in rows]

@@ -10,6 +10,7 @@ Shapes are lists of points on a plane whose unit is the head's radius, y down, h
 from collections import namedtuple
 from copy import deepcopy
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -30,10 +31,10 @@ from data.drawing.shapes import (
     stroke,
     turn,
 )
-from data.drawing.writing import in_parallel, write_masks, write_picture, write_twins
+from data.drawing.writing import in_parallel, write_masks, write_twins
+from data.images import write_picture
 
 REGIONS = ("animal", "head")
-SPECIES = ("cat", "dog", "rabbit", "bear", "mouse", "fox")
 SEED = 20
 
 # ------------------------------------------------------------------------------------ coats
@@ -170,7 +171,7 @@ TAILS = (  # from the root outwards
 )
 
 
-def draw_animal(rng, size, radius, centre):
+def draw_animal(rng, radius, centre):
     """Everything about an animal but its head: where it is, its pose, coat, tail and numbers."""
     return {
         "centre": np.asarray(centre, float),
@@ -183,7 +184,6 @@ def draw_animal(rng, size, radius, centre):
         "thick": rng.uniform(0.26, 0.5),
         "lean": rng.normal(0, 2.5),
         "seed": int(rng.integers(2**31)),
-        "size": size,
     }
 
 
@@ -196,9 +196,8 @@ def paint_body(canvas, animal, light):
     tail = np.add(animal["tail"], pose.tail)
     left, top, right, bottom = (*parts.min(0), *parts.max(0))
     cast_shadow(canvas, place, (left, right, pose.ground), radius)
-    corners = place(np.concatenate([parts, tail]))
-    box = (*(corners.min(0) - 0.4 * radius), *(corners.max(0) + 0.4 * radius))
-    layer = new_layer(animal["size"], box, coat["fur"], place)
+    points = place(np.concatenate([parts, tail]))
+    layer = new_layer(canvas.shape[0], points, 0.4 * radius, coat["fur"], place)
     for part in (stroke(tail, animal["thick"], animal["thick"] * 0.7), *pose.far):
         paint(layer, part, coat["fur"], 0.8)
     for part in pose.trunk:
@@ -207,14 +206,14 @@ def paint_body(canvas, animal, light):
     for part in pose.near:
         paint(layer, part + (0.06, 0.03), coat["fur"], 0.76, False)
         paint(layer, part, coat["fur"], 1.04)
-    chin = partial(chin_shadow, animal["centre"], animal["radius"])
+    chin = chin_shadow(canvas, animal["centre"], animal["radius"])
     return lay(canvas, layer, rng, light, radius, chin)
 
 
-def chin_shadow(centre, radius, layer, shape):
-    """The soft shadow that a head, whatever its species, throws on the body under it."""
-    y, x = np.ogrid[: shape[0], : shape[1]]
-    away = (x + layer.left - centre[0]) ** 2 + (y + layer.top - centre[1] - 0.4 * radius) ** 2
+def chin_shadow(canvas, centre, radius):
+    """The soft shadow that a head, whatever its species, throws on the body under it, (h, w)."""
+    y, x = np.ogrid[: canvas.shape[0], : canvas.shape[1]]
+    away = (x - centre[0]) ** 2 + (y - centre[1] - 0.4 * radius) ** 2
     return (1 - 0.45 * np.exp(-away / (1.1 * radius) ** 2)).astype(np.float32)
 
 
@@ -250,86 +249,6 @@ HEADS = {  # right halves; the left ones are mirrored
         whiskers=0,
         mouth=0.85,
     ),
-    "rabbit": Head(
-        face=[
-            (0, -0.8),
-            (0.4, -0.78),
-            (0.74, -0.3),
-            (0.84, 0.3),
-            (0.6, 0.78),
-            (0.3, 0.95),
-            (0, 0.96),
-        ],
-        ear=[(0.1, -0.6), (0.08, -1.5), (0.3, -2.2), (0.5, -2.2), (0.66, -1.5), (0.56, -0.6)],
-        inner=[(0.24, -0.8), (0.26, -1.5), (0.4, -2.0), (0.52, -1.5), (0.44, -0.8)],
-        ear_front=False,
-        muzzle=[ellipse(0.17, 0.5, 0.25, 0.22)],
-        nose=[(-0.1, 0.28), (0.1, 0.28), (0, 0.4)],
-        eye=(0.55, -0.1, 0.15, 0.19),
-        pupil=(0.11, 0.15),
-        whiskers=2,
-        mouth=0.6,
-    ),
-    "bear": Head(
-        face=[
-            (0, -0.9),
-            (0.5, -0.86),
-            (0.94, -0.4),
-            (1.02, 0.2),
-            (0.8, 0.75),
-            (0.4, 0.98),
-            (0, 1.0),
-        ],
-        ear=ellipse(0.78, -0.8, 0.38, 0.38),
-        inner=ellipse(0.8, -0.8, 0.2, 0.2),
-        ear_front=False,
-        muzzle=[ellipse(0, 0.5, 0.48, 0.4)],
-        nose=ellipse(0, 0.32, 0.2, 0.13),
-        eye=(0.36, -0.12, 0.1, 0.1),
-        pupil=(0.07, 0.07),
-        whiskers=0,
-        mouth=0.66,
-    ),
-    "mouse": Head(
-        face=[
-            (0, -0.72),
-            (0.45, -0.68),
-            (0.72, -0.25),
-            (0.66, 0.25),
-            (0.35, 0.75),
-            (0.1, 1.02),
-            (0, 1.04),
-        ],
-        ear=ellipse(0.86, -0.68, 0.62, 0.64),
-        inner=ellipse(0.88, -0.66, 0.44, 0.46),
-        ear_front=False,
-        muzzle=[ellipse(0, 0.72, 0.26, 0.28)],
-        nose=ellipse(0, 0.92, 0.13, 0.11),
-        eye=(0.34, 0.05, 0.13, 0.14),
-        pupil=(0.1, 0.11),
-        whiskers=2,
-        mouth=0.98,
-    ),
-    "fox": Head(
-        face=[
-            (0, -0.72),
-            (0.45, -0.72),
-            (0.84, -0.3),
-            (1.14, 0.28),
-            (0.6, 0.6),
-            (0.2, 1.1),
-            (0, 1.16),
-        ],
-        ear=[(0.12, -0.6), (0.5, -1.3), (0.78, -1.75), (0.84, -1.7), (1.02, -0.95), (0.9, -0.15)],
-        inner=[(0.36, -0.7), (0.74, -1.45), (0.84, -0.55)],
-        ear_front=False,
-        muzzle=[rounded([(0.1, 0.1), (0.9, 0.2), (0.5, 0.6), (0.16, 0.95)])],
-        nose=ellipse(0, 1.0, 0.14, 0.11),
-        eye=(0.4, -0.04, 0.17, 0.1),
-        pupil=(0.05, 0.09),
-        whiskers=0,
-        mouth=1.12,
-    ),
 }
 MARKINGS = ("plain", "blaze", "mask", "patch", "stripes")
 
@@ -353,23 +272,26 @@ def draw_look(rng):
     }
 
 
-def head_layer(animal, look, species):
-    """The painted sheet of a head: far ears, face, marking, muzzle, eyes, nose, near ears."""
-    centre, radius, head = animal["centre"], animal["radius"], HEADS[species]
+def paint_head(canvas, animal, look, species, light):
+    """Paint a head on the canvas; return its opacity over the frame.
+
+    From far to near: ears that stand, face, marking, muzzle and nose, eyes, ears that hang.
+    """
+    centre, radius, coat = animal["centre"], animal["radius"], animal["coat"]
+    head = HEADS[species]
     place = placing(centre, radius * np.array((look["wide"], look["tall"])), look["tilt"])
     reach = 1.2 * radius * np.linalg.norm(head.ear, axis=1).max()
-    box = (*(centre - reach), *(centre + reach))
-    layer = new_layer(animal["size"], box, animal["coat"]["fur"], place)
+    layer = new_layer(canvas.shape[0], [centre], reach, coat["fur"], place)
     if not head.ear_front:
-        paint_ears(layer, head, animal["coat"], look)
-    paint(layer, rounded(mirrored(head.face)), animal["coat"]["fur"])
-    paint_marking(layer, animal["coat"], look)
-    paint_muzzle(layer, head, animal["coat"], look)
+        paint_ears(layer, head, coat, look)
+    paint(layer, rounded(mirrored(head.face)), coat["fur"])
+    paint_marking(layer, coat, look)
+    paint_muzzle(layer, head, coat, look)
     for side in (-1, 1):
         paint_eye(layer, head, look, side)
     if head.ear_front:
-        paint_ears(layer, head, animal["coat"], look)
-    return layer
+        paint_ears(layer, head, coat, look)
+    return lay(canvas, layer, np.random.default_rng(look["seed"]), light, radius)
 
 
 def paint_ears(layer, head, coat, look):
@@ -409,12 +331,9 @@ def paint_marking(layer, coat, look):
 def paint_muzzle(layer, head, coat, look):
     """Muzzle, mouth, whiskers (inside the face only) and nose."""
     light = np.add(coat["second"], [10, 8, 4]) * look["muzzle"] + coat["fur"] * (1 - look["muzzle"])
-    for part in head.muzzle:
-        for side in (-1, 1):
-            paint(layer, (part + (0, 0.05)) * (side, 1), coat["fur"], 0.72, False)
-    for part in head.muzzle:
-        for side in (-1, 1):
-            paint(layer, part * (side, 1), light, 1.05, False)
+    for down, colour, tone in ((0.05, coat["fur"], 0.72), (0, light, 1.05)):
+        for part, side in product(head.muzzle, (-1, 1)):
+            paint(layer, (part + (0, down)) * (side, 1), colour, tone, False)
     low = np.max(head.nose, axis=0)[1]
     ink = coat["fur"] * 0.3
     paint(layer, stroke([(0, low - 0.05), (0, head.mouth)], 0.05, 0.05), ink, 1, False)
@@ -442,12 +361,6 @@ def paint_eye(layer, head, look, side):
     paint(layer, glint, (250, 250, 250), 1, False)
 
 
-def paint_head(canvas, animal, look, species, light):
-    """Paint a head on the canvas; return its opacity over the frame."""
-    layer = head_layer(animal, look, species)
-    return lay(canvas, layer, np.random.default_rng(look["seed"]), light, animal["radius"])
-
-
 # ------------------------------------------------------------------------------------ pictures
 
 
@@ -458,10 +371,10 @@ def draw_pet(scene, species, size=300):
     masks. The animal mask holds the visible pixels of body and head. The head mask holds every
     pixel that can differ between the cat and the dog of the same scene: outside it they are equal.
     """
-    return draw_twins(scene, size, {"cat", "dog", species})[species]
+    return draw_twins(scene, size)[species]
 
 
-def draw_twins(scene, size=300, species=("cat", "dog")):
+def draw_twins(scene, size=300):
     """The animals of one scene: a dict from species to what `draw_pet` returns."""
     rng = np.random.default_rng((SEED, scene))
     look = draw_look(np.random.default_rng((SEED, scene, 1)))
@@ -469,13 +382,13 @@ def draw_twins(scene, size=300, species=("cat", "dog")):
     centre = (rng.uniform(0.2, 0.8) * size, rng.uniform(0.24, 0.62) * size)
     canvas = paint_scene(rng, size)
     clutter(canvas, rng, 4, light)
-    animal = draw_animal(rng, size, radius, centre)
+    animal = draw_animal(rng, radius, centre)
     body = paint_body(canvas, animal, light)
     if rng.random() < 0.45:
         at = np.add(centre, radius * np.array((rng.uniform(-2, 2), rng.uniform(1.7, 2.8))))
         body = body * (1 - put_thing(canvas, rng, at, radius * rng.uniform(0.5, 0.9), light))
-    pictures = {name: canvas.copy() for name in species}
-    heads = {name: paint_head(pictures[name], animal, look, name, light) for name in species}
+    pictures = {name: canvas.copy() for name in HEADS}
+    heads = {name: paint_head(pictures[name], animal, look, name, light) for name in HEADS}
     region = np.any([head > 0 for head in heads.values()], axis=0)
     grain, twins = draw_grain(rng), {}
     for name, head in heads.items():  # each from the same random numbers
@@ -496,7 +409,7 @@ def draw_both(scene, size=300):
     animals, bodies = [], []
     for left in (0.21, 0.69):
         centre = (rng.uniform(left, left + 0.1) * size, rng.uniform(0.26, 0.55) * size)
-        animals.append(draw_animal(rng, size, rng.uniform(0.12, 0.15) * size, centre))
+        animals.append(draw_animal(rng, rng.uniform(0.12, 0.15) * size, centre))
         bodies.append(paint_body(canvas, animals[-1], light))
     bodies[0] = bodies[0] * (1 - bodies[1])
     names = ("cat", "dog") if rng.random() < 0.5 else ("dog", "cat")
@@ -513,41 +426,6 @@ def draw_both(scene, size=300):
     return image, masks
 
 
-def draw_crowd(scene, size=96):
-    """One to three animals of different species, bodies without a head, things.
-
-    Returns (image, present): RGB uint8 of shape (size, size, 3), and a float32 vector that says
-    for each of SPECIES whether its head is in the picture. No head is covered by another.
-    """
-    rng = np.random.default_rng((SEED, scene, 4))
-    light, canvas = draw_light(rng), paint_scene(rng, size)
-    clutter(canvas, rng, 3, light)
-    chosen = rng.permutation(len(SPECIES))[: rng.integers(1, 4)]
-    headless = int(rng.integers(1, 3)) if rng.random() < 0.5 else 0
-    places = apart(rng, len(chosen) + headless)
-    animals = [draw_animal(rng, size, r * size, (x * size, y * size)) for x, y, r in places]
-    for animal in animals:
-        paint_body(canvas, animal, light)
-    for k, animal in zip(chosen, animals, strict=False):
-        paint_head(canvas, animal, draw_look(rng), SPECIES[k], light)
-    image, _ = photograph(canvas, rng, light, draw_grain(rng), strength=1.2)
-    present = np.zeros(len(SPECIES), np.float32)
-    present[chosen] = 1
-    return image, present
-
-
-def apart(rng, count):
-    """Centres and radii (of a frame of side 1) of heads that keep clear of each other."""
-    while True:
-        found = []
-        for room_for in np.linspace(0.2, 0.085, 40):
-            x, y, r = rng.uniform((0.12, 0.14, 0.08), (0.88, 0.86, room_for))
-            if all(np.hypot(x - a, y - b) > 1.55 * (r + s) for a, b, s in found):
-                found.append((x, y, r))
-            if len(found) == count:
-                return found
-
-
 # ------------------------------------------------------------------------------------ files
 
 
@@ -557,21 +435,16 @@ def write_scenes(folder, scenes, both):
     Returns one dict per (picture, question): kind ("train" or "both"), label, scene, and the names
     of image, animal_mask and head_mask in the folder. The same numbers write the same files.
     """
-    kinds = (write_pair, scenes), (write_both, both)
-    return [row for write, count in kinds for row in in_parallel(write, folder, count)]
-
-
-def write_pair(folder, scene):
-    """Write the cat and the dog of one scene with their masks; return their two rows."""
-    return write_twins(folder, scene, draw_twins(scene), REGIONS, "jpg")
+    twins = partial(write_twins, draw_twins, REGIONS, "jpg")
+    return in_parallel(twins, folder, scenes) + in_parallel(write_both, folder, both)
 
 
 def write_both(folder, scene):
     """Write one picture of a cat and a dog with the masks of each; return its two rows."""
     image, masks = draw_both(scene)
-    name = write_picture(folder, f"both/{scene}.jpg", image)
+    write_picture(folder / f"both/{scene}.jpg", image)
     return [
-        {"kind": "both", "image": name, "label": label, "scene": str(scene)}
+        {"kind": "both", "image": f"both/{scene}.jpg", "label": label, "scene": str(scene)}
         | write_masks(folder, f"both.{scene}.{label}", REGIONS, masks[label])
         for label in masks
     ]

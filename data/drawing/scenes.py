@@ -5,7 +5,7 @@ its own width.
 """
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageColor, ImageFilter
 
 from data.drawing.shapes import (
     PIXELS,
@@ -24,27 +24,16 @@ from data.drawing.shapes import (
 # ------------------------------------------------------------------------------------ scenes
 
 COLOURS = (  # of walls, cloth and things
-    (206, 196, 178),
-    (164, 178, 170),
-    (176, 148, 128),
-    (120, 138, 158),
-    (196, 172, 130),
-    (150, 92, 80),
-    (92, 112, 92),
-    (214, 206, 200),
-    (108, 92, 106),
-    (188, 120, 88),
-    (82, 96, 128),
-    (222, 180, 96),
-    (140, 156, 110),
-    (204, 150, 150),
+    "#cec4b2 #a4b2aa #b09480 #788a9e #c4ac82 #965c50 #5c705c "
+    "#d6cec8 #6c5c6a #bc7858 #526080 #deb460 #8c9c6e #cc9696"
 )
 SKIES = ((150, 186, 222), (196, 208, 216), (232, 206, 176), (118, 152, 198))
 
 
 def any_colour(rng):
     """One of the colours, a little changed."""
-    return np.add(COLOURS[rng.integers(len(COLOURS))], rng.normal(0, 12, 3))
+    colours = COLOURS.split()
+    return np.add(ImageColor.getrgb(colours[rng.integers(len(colours))]), rng.normal(0, 12, 3))
 
 
 def strip(left, top, right, bottom):
@@ -202,7 +191,8 @@ SCENES = (room, garden, room, snow, beach, room, woods, cloth, garden)
 
 def paint_scene(rng, size):
     """A room, garden, field ... as a float canvas, textured, the far parts sometimes soft."""
-    sheet = new_layer(size, (0, 0, size, size), (128, 128, 128), lambda at: np.multiply(at, size))
+    corners, grey = [(0, 0), (size, size)], (128, 128, 128)
+    sheet = new_layer(size, corners, 0, grey, lambda at: np.multiply(at, size))
     SCENES[rng.integers(len(SCENES))](sheet, rng)
     dabs(sheet, rng, 60 if size > 150 else 12)
     colours = sheet.colours.reduce(PIXELS)
@@ -283,11 +273,9 @@ THINGS = (ball, box, plant, cushion, books, bush)
 
 def put_thing(canvas, rng, centre, radius, light):
     """Put a ball, box, plant ... with its shadow on the canvas; return its opacity."""
-    place, size = placing(np.asarray(centre, float), radius), canvas.shape[0]
-    reach = 1.6 * radius
-    corners = (centre[0] - reach, centre[1] - reach, centre[0] + reach, centre[1] + reach)
+    place = placing(np.asarray(centre, float), radius)
     cast_shadow(canvas, place, (-1, 1, 1), radius)
-    layer = new_layer(size, corners, (120, 120, 120), place)
+    layer = new_layer(canvas.shape[0], [centre], 1.6 * radius, (120, 120, 120), place)
     THINGS[rng.integers(len(THINGS))](layer, rng)
     return lay(canvas, layer, rng, light, radius)
 

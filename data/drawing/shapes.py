@@ -25,8 +25,6 @@ def ellipse(x, y, width, height, angle=0.0):
 
 def turn(points, angle):
     """Points turned about the origin by an angle in degrees."""
-    if angle == 0:
-        return np.asarray(points, float)
     cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     return np.asarray(points, float) @ ((cosine, sine), (-sine, cosine))
 
@@ -81,8 +79,9 @@ def mirrored(half):
 Layer = namedtuple("Layer", "left top colours cover place pens")
 
 
-def new_layer(size, box, colour, place):
-    """A transparent sheet over part of a frame: colours, cover, and where unit points fall."""
+def new_layer(size, points, reach, colour, place):
+    """A sheet over all within `reach` of the points: colours, cover, and where unit points fall."""
+    box = np.concatenate([np.min(points, axis=0) - reach, np.max(points, axis=0) + reach])
     left, top, right, bottom = np.clip(np.round(box), 0, size).astype(int)
     sheet = (max(right - left, 1) * PIXELS, max(bottom - top, 1) * PIXELS)
     colours, cover = Image.new("RGB", sheet, tint(colour)), Image.new("L", sheet)
@@ -143,13 +142,13 @@ def roundness(layer, light, radius):
 def lay(canvas, layer, rng, light, radius, shadow=None):
     """Paint a layer with fur and shading on the canvas; return its opacity over the frame."""
     alpha, hairs = fluffy(layer, rng, radius)
-    shade = 1 + 0.33 * roundness(layer, light, radius) + 0.055 * hairs
-    if shadow is not None:
-        shade = shade * shadow(layer, alpha.shape)
-    colours = np.asarray(layer.colours.reduce(PIXELS), np.float32) * shade[..., None]
-    opacity = np.zeros(canvas.shape[:2], np.float32)
     rows = slice(layer.top, layer.top + alpha.shape[0])
     columns = slice(layer.left, layer.left + alpha.shape[1])
+    shade = 1 + 0.33 * roundness(layer, light, radius) + 0.055 * hairs
+    if shadow is not None:
+        shade = shade * shadow[rows, columns]
+    colours = np.asarray(layer.colours.reduce(PIXELS), np.float32) * shade[..., None]
+    opacity = np.zeros(canvas.shape[:2], np.float32)
     under = canvas[rows, columns]
     under += alpha[..., None] * (np.clip(colours, 0, 255) - under)
     opacity[rows, columns] = alpha
@@ -175,16 +174,16 @@ def draw_light(rng):
     return float(np.cos(angle)), float(np.sin(angle))
 
 
-def photograph(canvas, rng, light, grain, strength=1.0):
+def photograph(canvas, rng, light, grain):
     """Expose, tint, darken the corners, blur now and then, add grain; (uint8 image, blur)."""
     size = canvas.shape[0]
     rows, columns = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)
-    slope = rng.uniform(0, 0.22) * strength * (columns * light[0] + rows * light[1])
+    slope = rng.uniform(0, 0.22) * (columns * light[0] + rows * light[1])
     corners = rng.uniform(0, 0.2) * (rows**2 + columns**2)
-    warmth = rng.normal(0, 0.06) * strength
+    warmth = rng.normal(0, 0.06)
     colour = np.array((1 + warmth, 1 + rng.normal(0, 0.015), 1 - warmth), np.float32)
-    contrast = rng.uniform(1 - 0.3 * strength, 1 + 0.2 * strength)
-    exposure = rng.normal(0, 16) * strength
+    contrast = rng.uniform(0.7, 1.2)
+    exposure = rng.normal(0, 16)
     canvas = canvas * ((1 + slope - corners)[..., None] * colour)
     canvas = (canvas - 122) * np.float32(contrast) + np.float32(122 + exposure)
     blur = int(rng.random() < 0.2) * max(1, round(size / 200))

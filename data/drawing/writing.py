@@ -5,9 +5,7 @@ from functools import partial
 from multiprocessing import get_context
 from os import cpu_count
 
-from PIL import Image
-
-from data.images import write_mask
+from data.images import write_picture
 
 
 def in_parallel(write, folder, count):
@@ -17,30 +15,23 @@ def in_parallel(write, folder, count):
         return [row for some in rows for row in some]
 
 
-def write_picture(folder, name, image):
-    """Write a picture, uint8 (h, w) or (h, w, 3), to folder/name; return that name."""
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, quality=95)
-    return name
-
-
 def write_masks(folder, stem, regions, masks):
     """Write the masks of regions as masks/<stem>.<region>.png; return these names by column."""
     names = {f"{region}_mask": f"masks/{stem}.{region}.png" for region in regions}
     for name, mask in zip(names.values(), masks, strict=True):
-        write_mask(folder / name, mask)
+        write_picture(folder / name, mask)
     return names
 
 
-def write_twins(folder, scene, twins, regions, kind):
+def write_twins(draw, regions, kind, folder, scene):
     """Write the pictures of a scene as train/<label>.<scene>.<kind>, with their masks; their rows.
 
-    twins: a dict from label to (image, mask, ...), with a mask for each of `regions`.
+    draw: from a scene to a dict from label to (image, mask, ...), a mask for each of `regions`.
     """
     rows = []
-    for label, (image, *masks) in twins.items():
-        name = write_picture(folder, f"train/{label}.{scene}.{kind}", image)
+    for label, (image, *masks) in draw(scene).items():
+        name = f"train/{label}.{scene}.{kind}"
+        write_picture(folder / name, image)
         row = {"kind": "train", "image": name, "label": label, "scene": str(scene)}
         rows.append(row | write_masks(folder, f"{label}.{scene}", regions, masks))
     return rows

@@ -12,7 +12,6 @@ import io
 import math
 import re
 import zipfile
-import zlib
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -53,6 +52,8 @@ def load_slices(data=settings.ROOT / "data"):
                 slices += map(_small, *slices_of(*contents))
             except BadImage as reason:
                 reasons[case] = str(reason)
+            except Exception as error:  # zipfile and nibabel meet damage with almost any
+                reasons[case] = f"It cannot be read: {' '.join(str(error).split())}."
     for case, reason in reasons.items():
         print(f"{case} is left out. {reason}")
     if not slices:
@@ -85,24 +86,19 @@ def read_volume(content):
     """The volume in the bytes of a .nii or .nii.gz: (values float32 (x, y, z), its sides).
 
     Sides: nibabel's orientation (3, 2); None if the file has none, or one that is not clear. Raises
-    BadImage for what is damaged, or larger than any volume here.
+    BadImage for what is larger than any volume here.
     """
     file = io.BytesIO(content)
     file = gzip.GzipFile(fileobj=file) if content[:2] == b"\x1f\x8b" else file
-    try:
-        image = Nifti1Image.from_stream(file)
-        if len(image.shape) != 3 or min(image.shape) < 1:
-            raise BadImage(f"It is no volume of three sides: its shape is {image.shape}.")
-        if math.prod(image.shape) > MAX_VOXELS:
-            raise BadImage(f"It would be {' x '.join(map(str, image.shape))} voxels: too large.")
-        said = image.header["sform_code"] > 0 or image.header["qform_code"] > 0
-        sides = io_orientation(image.affine)  # nibabel makes one up where nothing is said
-        clear = said and np.isfinite(sides).all()
-        return np.asanyarray(image.dataobj, np.float32), sides if clear else None
-    except BadImage:
-        raise
-    except Exception as error:  # nibabel meets damage with almost any exception
-        raise BadImage(f"It cannot be read: {' '.join(str(error).split())}.") from None
+    image = Nifti1Image.from_stream(file)
+    if len(image.shape) != 3 or min(image.shape) < 1:
+        raise BadImage(f"It is no volume of three sides: its shape is {image.shape}.")
+    if math.prod(image.shape) > MAX_VOXELS:
+        raise BadImage(f"It would be {' x '.join(map(str, image.shape))} voxels: too large.")
+    said = image.header["sform_code"] > 0 or image.header["qform_code"] > 0
+    sides = io_orientation(image.affine)  # nibabel makes one up where nothing is said
+    clear = said and np.isfinite(sides).all()
+    return np.asanyarray(image.dataobj, np.float32), sides if clear else None
 
 
 def in_lung_window(slices, low, high):
@@ -160,12 +156,9 @@ def _cases(archive):
 
 
 def _member(archive, cases, case):
-    """The bytes of a case's file; BadImage if it is missing, damaged or too large."""
+    """The bytes of a case's file; BadImage if it is missing or too large."""
     if case not in cases:
         raise BadImage("One of its two masks is missing.")
     if cases[case].file_size > 4 * MAX_VOXELS:
         raise BadImage(f"Its file would be of {cases[case].file_size / 1e6:.0f} MB: too large.")
-    try:
-        return archive.read(cases[case])
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
-        raise BadImage(f"It cannot be unpacked: {error}.") from None
+    return archive.read(cases[case])

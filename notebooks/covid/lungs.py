@@ -1,5 +1,7 @@
 """Lungs, body and foreign things in a CT slice, by thresholding: real slices come without masks."""
 
+from functools import wraps
+
 import numpy as np
 from scipy import ndimage
 
@@ -11,7 +13,20 @@ NECKS = (0.005, 0.01, 0.02, 0.03, 0.045, 0.06, 0.08)  # half of how wide lungs t
 ALIKE = 0.25  # share of a lung below which no region is the other lung
 
 
-def lungs(images):
+def of_each(segment):
+    """A function of slices, from one of a single grey slice (h, w) that gives its mask."""
+
+    @wraps(segment)
+    def masks(images):
+        grey = np.asarray(images, np.float32)
+        grey = grey.mean(axis=-1) if grey.ndim == 4 else grey
+        return np.reshape([segment(image) for image in grey], grey.shape).astype(bool)
+
+    return masks
+
+
+@of_each
+def lungs(image):
     """Masks of the lungs, bool (N, h, w), of grey (N, h, w) or RGB (N, h, w, 3) slices in 0..255.
 
     In lung window air is dark and flesh is bright. Air that lies along the border is outside the
@@ -21,43 +36,37 @@ def lungs(images):
     empty mask. Lost is what is as bright as flesh, wider than twice the closing's radius, and
     touches the chest wall.
     """
-    return _each(_lungs, images)
+    regions, sizes = _air(image)
+    mask = np.zeros(image.shape, bool)
+    second, first = np.argsort(sizes)[-2:]
+    touching = sizes[second] < ALIKE * sizes[first]
+    for region in (first, second):
+        if sizes[region] >= LEAST * image.size:
+            air = regions == region
+            for lung in _parted(air) if touching and region == first else [air]:
+                mask |= _closed(lung, REACH * min(image.shape))
+    return mask
 
 
-def bodies(images):
+@of_each
+def bodies(image):
     """Masks of the body, bool (N, h, w), of slices as in `lungs`, with the air inside of it.
 
     It is the largest part that is not air along the border; other parts may be `foreign`.
     """
-    return _each(_body, images)
-
-
-def foreign(images):
-    """Masks of what lies in the air around the body, bool (N, h, w), of slices as in `lungs`.
-
-    The table, clothes, and letters or arrows that were burned in. What touches the body, or was
-    written over it, is not found.
-    """
-    return _each(_foreign, images)
-
-
-def _each(segment, images):
-    """What `segment` makes of each slice in grey."""
-    grey = np.asarray(images, np.float32)
-    grey = grey.mean(axis=-1) if grey.ndim == 4 else grey
-    return np.reshape([segment(image) for image in grey], grey.shape).astype(bool)
-
-
-def _body(image):
-    """The mask of the body in one grey slice (h, w)."""
     regions, sizes = _air(image)
     parts, areas = _parts((regions == 0) | (sizes[regions] > 0))
     return parts == 1 + areas[1:].argmax()
 
 
-def _foreign(image):
-    """The mask of what is as bright as flesh in one grey slice (h, w), apart from the body."""
-    near = ndimage.binary_dilation(_body(image), np.ones((3, 3)))
+@of_each
+def foreign(image):
+    """Masks of what lies in the air around the body, bool (N, h, w), of slices as in `lungs`.
+
+    The table, clothes, and letters or arrows that were burned in. What touches the body, or was
+    written over it, is not found.
+    """
+    near = ndimage.binary_dilation(bodies(image[None])[0], np.ones((3, 3)))
     return (image >= _threshold(image)) & ~near
 
 
@@ -75,20 +84,6 @@ def _parts(mask):
     sizes = np.bincount(parts.ravel(), minlength=3)
     sizes[0] = 0
     return parts, sizes
-
-
-def _lungs(image):
-    """The mask of the lungs in one grey slice (h, w)."""
-    regions, sizes = _air(image)
-    mask = np.zeros(image.shape, bool)
-    second, first = np.argsort(sizes)[-2:]
-    touching = sizes[second] < ALIKE * sizes[first]
-    for region in (first, second):
-        if sizes[region] >= LEAST * image.size:
-            air = regions == region
-            for lung in _parted(air) if touching and region == first else [air]:
-                mask |= _closed(lung, REACH * min(image.shape))
-    return mask
 
 
 def _parted(region):

@@ -61,11 +61,8 @@ def small_pictures(images, masks=None):
 
 def _box(mask, size):
     """The box (left, top, right, bottom) around a mask, in pixels of a picture (width, height)."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        return None
-    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
-    return tuple(box * np.tile(np.divide(size, mask.shape[::-1]), 2))
+    box = Image.fromarray(mask).getbbox()  # None for an empty mask
+    return box and tuple(box * np.tile(np.divide(size, mask.shape[::-1]), 2))
 
 
 def hashes(pictures):

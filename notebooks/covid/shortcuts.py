@@ -5,7 +5,7 @@ sources they came from. What a classifier knows without the evidence, it knows b
 """
 
 import numpy as np
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, find_objects
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
@@ -13,7 +13,6 @@ from sklearn.preprocessing import StandardScaler
 
 from data.images import resize
 from utils import model, runtime, settings
-from utils.files import progress
 from utils.runtime import keras
 
 CROSS = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]])  # grows each mask of a stack by itself
@@ -24,11 +23,6 @@ def blacked_out(images, masks):
     return np.where(masks[..., None], np.uint8(0), images)
 
 
-def only(images, masks):
-    """Pictures (N, H, W, 3) that are black outside the masks (N, H, W)."""
-    return blacked_out(images, ~masks)
-
-
 def with_margin(masks, pixels=3):
     """Masks (N, H, W) grown by so many pixels: a blur carries what is inside a little way out."""
     return binary_dilation(masks, iterations=pixels, structure=CROSS)
@@ -36,13 +30,11 @@ def with_margin(masks, pixels=3):
 
 def boxes(masks):
     """Each mask (N, H, W) filled up to the upright box around it: its outline tells no more."""
-    rows, columns = (masks.any(axis) for axis in (2, 1))
-    return _between(rows)[:, :, None] & _between(columns)[:, None, :]
-
-
-def _between(marks):
-    """All places (N, K) from the first to the last that is marked."""
-    return np.logical_or.accumulate(marks, 1) & np.logical_or.accumulate(marks[:, ::-1], 1)[:, ::-1]
+    filled = np.zeros_like(masks)
+    for mask, box in zip(masks, filled, strict=True):
+        for place in find_objects(mask.astype(int)):
+            box[place] = True
+    return filled
 
 
 def cropped(images, share=0.15):
@@ -59,7 +51,7 @@ def without_corners(images, share=0.3):
     return blacked_out(images, np.broadcast_to(near, images.shape[:3]))
 
 
-def features(images, batch=32):
+def features(images):
     """What VGG-16's convolutions make of pictures before any fine-tuning, float32 (N, 1280).
 
     The means of the last maps of blocks 3, 4 and 5 over their places: the finer ones know textures,
@@ -68,11 +60,8 @@ def features(images, batch=32):
     network = model.in_policy(model.build("gap"), runtime.policy())
     last = [network.get_layer(f"block{block}_conv3").output for block in (3, 4, 5)]
     means = [keras.layers.GlobalAveragePooling2D(dtype="float32")(output) for output in last]
-    pooled = keras.Model(network.inputs, keras.layers.Concatenate(dtype="float32")(means))
-    starts = progress(range(0, len(images), batch), "features, batches")
-    return np.concatenate(
-        [pooled.predict_on_batch(np.float32(images[i : i + batch])) for i in starts]
-    )
+    pooled = keras.layers.Concatenate(dtype="float32")(means)
+    return model.logits(keras.Model(network.inputs, pooled), images)
 
 
 def probe(features, labels, groups, folds=5, seed=settings.SEED):

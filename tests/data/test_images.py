@@ -6,7 +6,7 @@ from PIL import Image, ImageCms
 from PIL.Image import Transpose
 
 from data import images
-from data.images import BadImage, picture_size, read_image, read_trimap, resize, write_mask
+from data.images import BadImage, picture_size, read_image, read_trimap, resize, write_picture
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 KINDS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"]
@@ -106,7 +106,7 @@ def test_resize_squashes_to_the_square_and_equals_reading_at_that_size(tmp_path,
 
 
 def test_a_mask_is_written_as_black_and_white(tmp_path):
-    write_mask(tmp_path / "masks/a.png", np.array([[True, False]]))
+    write_picture(tmp_path / "masks/a.png", np.array([[True, False]]))
     with Image.open(tmp_path / "masks/a.png") as mask:
         assert np.asarray(mask.convert("L")).tolist() == [[255, 0]]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import evidence
-from utils import attention, evaluation
+from utils import attention, evaluation, model, settings
 
 matplotlib.use("agg")
 HALF = np.zeros((4, 4), bool)
@@ -123,115 +123,42 @@ def test_a_flat_map_has_no_noise_and_no_peak_and_one_with_a_nan_has_no_measure(v
         assert np.isnan(measure(NAN_MAP)).all()
 
 
-def test_spearman_brown_by_hand():
-    np.testing.assert_allclose(evidence.spearman_brown(0.1, 50), 5 / 5.9)
-    np.testing.assert_allclose(evidence.spearman_brown(np.array([0, 0.5, 1]), 2), [0, 2 / 3, 1])
+# ---------------------------------------------------------------- deletion
 
 
-# ---------------------------------------------------------------- deletion and insertion
+@pytest.fixture
+def bright(monkeypatch):
+    """A margin that is how much brighter the left column of 2 x 2 cells is."""
+    monkeypatch.setattr(settings, "GRID", 2)
 
-WHITE, BLACK = np.full((1, 2, 2, 3), 255, "uint8"), 0
-ORDER = np.array([[[4.0, 3], [2, 1]]])
+    def logits(network, images):
+        left, right = (images[:, :, k].mean((1, 2)) for k in (0, 1))
+        return np.stack([left - right, np.zeros(len(images))], axis=1)
 
-
-def brightness(pictures):
-    """Class 1: the mean brightness; class 0: what is missing to 1."""
-    share = pictures.mean((1, 2, 3)) / 255
-    return np.stack([1 - share, share], 1)
-
-
-def first_pixel(pictures):
-    """Class 1: the brightness of the pixel on the top left."""
-    share = pictures[:, 0, 0].min(1) / 255
-    return np.stack([1 - share, share], 1)
+    monkeypatch.setattr(model, "logits", logits)
 
 
-def test_the_area_counts_the_two_ends_by_half():
-    np.testing.assert_allclose(evidence.area_under(np.array([[1.0, 0, 0, 0, 0]])), [1 / 8])
-    np.testing.assert_allclose(evidence.area_under(np.array([[1, 0.5, 0]])), [0.5])
+LEFT = np.zeros((1, 2, 2, 3), "uint8")
+LEFT[:, :, 0] = 200  # so that the picture's mean colour is 100
 
 
-def test_deletion_takes_the_pixels_away_in_the_order_of_the_map():
-    curves = evidence.deletion(brightness, WHITE, ORDER, 1, steps=4, substrate=BLACK)
-    np.testing.assert_allclose(curves, [[1, 0.75, 0.5, 0.25, 0]])
-    first = evidence.deletion(first_pixel, WHITE, ORDER, 1, steps=4, substrate=BLACK)
-    np.testing.assert_allclose(first, [[1, 0, 0, 0, 0]])
-    last = evidence.deletion(first_pixel, WHITE, -ORDER, 1, steps=4, substrate=BLACK)
-    np.testing.assert_allclose(last, [[1, 1, 1, 1, 0]])
+def test_deletion_follows_the_margin_while_the_first_cells_vanish(bright):
+    first = np.array([[[4.0, 2], [3, 1]]])
+    curve = evidence.deletion(None, LEFT, first, 0, steps=4)
+    np.testing.assert_allclose(curve, [[0.75, 0.5, 0.25, 0]])
+    np.testing.assert_allclose(evidence.deletion(None, LEFT, first, 0, steps=2), [[0.5, 0]])
 
 
-def test_insertion_brings_the_pixels_in_the_order_of_the_map():
-    first = evidence.insertion(first_pixel, WHITE, ORDER, 1, steps=4, substrate=BLACK)
-    np.testing.assert_allclose(first, [[0, 1, 1, 1, 1]])
+def test_deletion_is_asked_for_each_pictures_own_class(bright):
+    maps, images = np.repeat([[[4.0, 2], [3, 1]]], 2, axis=0), np.repeat(LEFT, 2, axis=0)
+    own, other = evidence.deletion(None, images, maps, [0, 1], steps=2)
+    np.testing.assert_allclose(own, other)  # both are shares of their own margin
 
 
-def test_each_picture_has_its_own_class_and_a_map_with_a_nan_no_curve():
-    images, maps = np.repeat(WHITE, 3, 0), np.concatenate([ORDER, ORDER, NAN_MAP])
-    curves = evidence.deletion(brightness, images, maps, [1, 0, 1], steps=2, substrate=BLACK)
-    np.testing.assert_allclose(curves, [[1, 0.5, 0], [0, 0.5, 1], [np.nan] * 3])
-
-
-def asked_for(change, *given, **options):
-    """All pictures that deletion or insertion hands to a network, and how many in each call."""
-    seen = []
-
-    def predict(pictures):
-        seen.append(pictures)
-        return brightness(pictures)
-
-    change(predict, *given, **options)
-    return np.concatenate(seen), [len(pictures) for pictures in seen]
-
-
-def test_ties_fall_in_a_random_order_that_is_the_same_for_every_picture():
-    images, flat = np.full((2, 20, 20, 3), 255, "uint8"), np.zeros((2, 20, 20))
-    seen, _ = asked_for(evidence.deletion, images, flat, 1, steps=2, substrate=BLACK)
-    one, other = seen[[1, 4]]  # half way
-    np.testing.assert_array_equal(one, other)
-    quarters = one[..., 0].reshape(2, 10, 2, 10).mean((1, 3)) / 255
-    np.testing.assert_allclose(quarters, 0.5, atol=0.15)
-    again, _ = asked_for(evidence.deletion, images, flat, 1, steps=2, substrate=BLACK, seed=1)
-    assert (again[1] != one).any()
-
-
-def test_at_equal_granularity_fine_and_coarse_maps_delete_the_same_tiles():
-    images = np.random.default_rng(0).integers(0, 255, (2, 10, 10, 3))
-    coarse = np.random.default_rng(1).random((2, 3, 3))
-    tiles = np.repeat([0, 1, 2], [3, 4, 3])  # 10 pixels in three tiles
-    fine = coarse[:, tiles][:, :, tiles]
-    curves = [
-        evidence.deletion(brightness, images, maps, 0, steps=9, substrate=BLACK, cells=3)
-        for maps in (fine, coarse)
-    ]
-    np.testing.assert_array_equal(*curves)
-    with pytest.raises(ValueError, match="give `cells`"):
-        evidence.deletion(brightness, images, coarse, 0)
-
-
-def test_deletion_ends_in_grey_and_insertion_starts_from_the_blurred_picture():
-    image = np.zeros((1, 30, 30, 3), "uint8")
-    image[:, :, 15:] = 200
-    ramp = np.arange(900.0).reshape(1, 30, 30)
-    deleted, _ = asked_for(evidence.deletion, image, ramp, 0, steps=2)
-    inserted, _ = asked_for(evidence.insertion, image, ramp, 0, steps=2)
-    np.testing.assert_array_equal(deleted[0], image[0])
-    assert (deleted[-1] == [124, 117, 104]).all()
-    np.testing.assert_array_equal(inserted[-1], image[0])
-    assert (inserted[0][:, [0, 29]] == image[0][:, [0, 29]]).all()  # far from the edge
-    assert 0 < inserted[0][0, 14, 0] < inserted[0][0, 15, 0] < 200
-
-
-def test_the_network_is_asked_in_few_large_batches():
-    images, maps = np.zeros((40, 2, 2, 3), "uint8"), np.repeat(ORDER, 40, 0)
-    _, calls = asked_for(evidence.deletion, images, maps, 0, steps=28)
-    assert calls == [17 * 29, 17 * 29, 6 * 29]  # of 512 pictures at most
-
-
-def test_logits_and_unknown_substrates_are_refused():
-    with pytest.raises(ValueError, match="not probabilities"):
-        evidence.deletion(lambda x: brightness(x) * 9, WHITE, ORDER, 1)
-    with pytest.raises(ValueError, match="grey, blur"):
-        evidence.deletion(brightness, WHITE, ORDER, 1, substrate="gray")
+def test_a_flat_map_deletes_in_one_random_order(bright):
+    flat, images = np.ones((3, 2, 2)), np.repeat(LEFT, 3, axis=0)
+    curves = evidence.deletion(None, images, flat, 0, steps=4)
+    assert (curves == curves[0]).all() and curves[0, -1] == 0
 
 
 # ---------------------------------------------------------------- the planted cue

@@ -34,9 +34,9 @@ def test_a_picture_becomes_the_square_in_the_colours_that_the_network_takes(pool
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("", "No picture is named"),
-        (".", "is a folder"),
-        ("https://example.org/a.jpg", "is an address"),
+        ("", "names no picture on this machine: add IMAGE=photo.jpg"),
+        (".", "names no picture"),
+        ("https://example.org/a.jpg", "names no picture"),
         ("none.jpg", "There is no such file"),
         ("text.jpg", "It is no picture of a known kind"),
     ],

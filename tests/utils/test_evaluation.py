@@ -300,8 +300,3 @@ def test_a_verdict_is_one_row_with_its_claim_and_its_numbers():
     columns = ["claim", "section", "test", "n", "effect", "low", "high", "baseline", "verdict"]
     assert list(table) == columns
     assert table.iloc[0].tolist() == ["claim", "3.5", "test", 2, 2.0, 2.0, 2.0, 1.0, "holds"]
-
-
-def test_an_expectation_is_above_or_below():
-    with pytest.raises(ValueError, match="above, below"):
-        evaluation.verdict("c", "3.5", "t", [1.0], 0, expect="more")

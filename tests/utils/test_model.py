@@ -84,25 +84,34 @@ def test_without_a_network_the_imagenet_error_says_where_to_put_which_file(monke
         model.base_weights("imagenet")
 
 
-def test_packed_weights_come_back_to_within_half_a_step(tmp_path):
-    generator = np.random.default_rng(0)
-    kernel, bias = generator.normal(size=(3, 3, 4, 5)), generator.normal(size=5)
-    kernel[..., 2] *= 1000  # a channel of its own scale
-    kernel[..., 3] = 0
-    kernel, bias = np.float32(kernel), np.float32(bias)
-    model.pack_weights(tmp_path / "packed.npz", [kernel, bias])
-    back, same = model.unpack_weights(tmp_path / "packed.npz")
-    np.testing.assert_array_equal(same, bias)
-    assert (np.abs(back - kernel) <= np.abs(kernel).max((0, 1, 2)) / 127 * 0.501).all()
+def test_packed_weights_are_steps_of_their_channel(tmp_path):
+    kernel, step = np.array([[1, -2], [3, 4]], "int8"), np.float32([0.5, 10])
+    arrays = {
+        "array_0": kernel,
+        "step_0": step,
+        "array_1": np.float32([7]),
+        "step_1": np.float32(1),
+    }
+    np.savez(tmp_path / "packed.npz", **arrays)
+    back, bias = model.unpack_weights(tmp_path / "packed.npz")
+    np.testing.assert_array_equal(back, [[0.5, -20], [1.5, 40]])
+    np.testing.assert_array_equal(bias, [7])
 
 
-@pytest.mark.parametrize("name", ["vgg16_drawn.npz", "vgg16_drawn_ct.npz"])
-def test_a_shipped_base_fits_and_is_the_file_that_the_page_on_the_data_names(monkeypatch, name):
-    monkeypatch.setattr(settings, "DRAWN_BASE", settings.ROOT / "data" / name)
-    assert sum(array.size for array in model.base_weights("drawn")) == 14_714_688
-    content, page = settings.DRAWN_BASE.read_bytes(), settings.ROOT / "data" / "README.md"
-    (line,) = [line for line in page.read_text().splitlines() if f"`{name}` |" in line]
+@pytest.mark.parametrize("head", model.HEADS)
+def test_a_shipped_network_fits_and_is_the_file_that_the_page_on_the_data_names(head):
+    path = model.SHIPPED[head]
+    shapes = [weights.shape for weights in model.build(head, weights=None).get_weights()]
+    assert [array.shape for array in model.unpack_weights(path)] == shapes
+    content, page = path.read_bytes(), settings.ROOT / "data" / "README.md"
+    (line,) = [line for line in page.read_text().splitlines() if f"`{path.name}` |" in line]
     assert f"| {len(content):,} | `{hashlib.sha256(content).hexdigest()}` |" in line
+
+
+def test_the_shipped_base_is_the_convolutions_of_the_pooling_network():
+    base = model.base_weights("photographs")
+    assert sum(array.size for array in base) == 14_714_688
+    np.testing.assert_array_equal(base[0], model.unpack_weights(model.SHIPPED["gap"])[0])
 
 
 def test_another_precision_keeps_the_weights_and_float32_the_scores(dense):
@@ -206,6 +215,26 @@ def same_weights(one, other):
     return all(map(np.array_equal, one.get_weights(), other.get_weights()))
 
 
+def test_only_the_classifier_learns_on_the_features_of_the_base(dense_network):
+    images, labels = np.random.default_rng(0).random((8, 4, 4, 3)), np.arange(8) % 2
+    before = dense_network.get_weights()
+    model._warm_up(dense_network, images, labels)
+    same = [np.array_equal(a, b) for a, b in zip(before, dense_network.get_weights(), strict=True)]
+    assert same == [True, True, False, False, False, False]  # a convolution and two dense layers
+
+
+def test_to_train_pictures_come_in_random_order_and_mirrored_at_random_else_as_they_are():
+    row = np.arange(20 * 2, dtype="uint8").reshape(20, 1, 2, 1)
+    batches = model._batches(row, np.arange(20), 8, seed=0)
+    seen = [(tuple(x.numpy().ravel()), int(y)) for x, y in batches.unbatch()]
+    mirrored = [picture == (2 * k + 1, 2 * k) for picture, k in seen]
+    assert all(sorted(picture) == [2 * k, 2 * k + 1] for picture, k in seen)
+    assert any(mirrored) and not all(mirrored)
+    order = [k for _, k in seen]
+    assert order != sorted(order) == list(range(20))
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in model._batches(row, row, 8)]), row)
+
+
 class Killed(Exception):
     pass
 
@@ -246,7 +275,7 @@ def test_a_killed_training_goes_on_at_its_last_epoch(small, begun):
     killed(train, 2)
     _, history = train()
     assert begun == [2]
-    assert history["epoch"].tolist() == [1, 2, 3] and history.notna().all(axis=None)
+    assert history["epoch"].tolist() == [0, 1, 2, 3] and history[1:].notna().all(axis=None)
     assert {path.name for path in folder.iterdir()} == {"vgg16_dense.json", "vgg16_dense.keras"}
 
 
@@ -264,7 +293,7 @@ def test_of_a_damaged_last_checkpoint_the_one_before_is_used(small, begun):
     cut(checkpoint)
     _, history = train()
     assert begun == [1, 2]
-    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["epoch"].tolist() == [0, 1, 2, 3]
 
 
 def test_a_training_killed_while_it_keeps_its_first_epoch_begins_anew(small, begun):
@@ -275,7 +304,7 @@ def test_a_training_killed_while_it_keeps_its_first_epoch_begins_anew(small, beg
     cut(state / "latest.weights.h5")
     _, history = train()
     assert begun == [0, 1, 2]
-    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["epoch"].tolist() == [0, 1, 2, 3]
 
 
 def test_a_trained_network_is_loaded_with_its_history_and_not_trained_again(small, begun):
