@@ -17,7 +17,6 @@ from utils.files import whole
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 60_000_000  # more than any camera's picture here; 180 MB once decoded
 MAX_BYTES = 100_000_000
-WHITE = (255, 255, 255, 255)
 
 # Pillow warns of a broken EXIF block, which harms nobody, and warns of what is refused here anyway.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -58,8 +57,18 @@ def resize(image, size):
 
 
 def _decoded(path, decode):
-    """`decode` applied to the opened picture; whatever goes wrong there is a BadImage."""
-    content = _content(Path(path))
+    """`decode` applied to the opened picture; whatever goes wrong there is a BadImage.
+
+    An error of the machine, and not of the file, is raised as it is.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadImage("There is no such file.")
+    if path.stat().st_size > MAX_BYTES:
+        raise BadImage(f"The file is larger than {MAX_BYTES // 10**6} MB.")
+    content = path.read_bytes()
+    if not content:
+        raise BadImage("The file is empty.")
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -73,18 +82,6 @@ def _decoded(path, decode):
     except Exception as error:  # decoders meet damage with almost any exception
         text = " ".join(str(error).split()) or type(error).__name__
         raise BadImage(f"It cannot be decoded: {text.rstrip('.')[:200]}.") from None
-
-
-def _content(path):
-    """The bytes of a file. An error of the machine, and not of the file, is raised as it is."""
-    if not path.is_file():
-        raise BadImage("There is no such file.")
-    if path.stat().st_size > MAX_BYTES:
-        raise BadImage(f"The file is larger than {MAX_BYTES // 10**6} MB.")
-    content = path.read_bytes()
-    if not content:
-        raise BadImage("The file is empty.")
-    return content
 
 
 def _rgb(image, size):
@@ -142,4 +139,4 @@ def _opaque(image):
     if not image.has_transparency_data:
         return image.convert("RGB")
     image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

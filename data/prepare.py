@@ -14,7 +14,6 @@ from data.images import BadImage, picture_size, read_image
 from utils import loading, settings
 from utils.files import DataError, progress, whole
 
-SMOKE_SCENES, SMOKE_BOTH = 8, 1
 DRAWING = Path(__file__).parent / "drawing"
 
 
@@ -69,8 +68,6 @@ def _make(dataset, folder):
 def _drawing(known):
     """How many scenes to draw, how many with both, and the name of exactly this drawing."""
     scenes, both = known["scenes"], known["both"]
-    if settings.SMOKE:
-        scenes, both = SMOKE_SCENES, min(SMOKE_BOTH, both)
     code = b"".join(file.read_bytes() for file in sorted(DRAWING.glob("*.py")))
     name = hashlib.sha256(code).hexdigest()[:12]
     return scenes, both, f"drawn by code {name}: {scenes} scenes, {both} with both"

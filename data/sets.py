@@ -8,8 +8,8 @@ LEAST_TEST = 3  # of each class: the report shows three pictures
 SETS = {
     "drawn-pets": {
         "drawn": "pets",  # the module of data.drawing that draws it
-        "scenes": 200,  # a scene is a picture of each class, twins but for what tells them apart
-        "both": 3,  # pictures with one animal of each class
+        "scenes": 8 if settings.SMOKE else 200,  # of two pictures, twins but for the class
+        "both": 1 if settings.SMOKE else 3,  # pictures with one animal of each class
         "title": "Cats and dogs drawn by code, with masks of the animal and of its head",
         "licence": "as the project",
         "validation": 0.10,
@@ -61,7 +61,7 @@ SETS = {
     },
     "drawn-ct": {
         "drawn": "ct",
-        "scenes": 240,
+        "scenes": 8 if settings.SMOKE else 240,
         "both": 0,
         "title": "Slices through a chest drawn by code, half of them with ground-glass opacities, "
         "with masks of the lungs and of the opacities",

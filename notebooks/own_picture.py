@@ -20,6 +20,7 @@ from utils.networks import flat
 from utils.runtime import keras
 
 N_SAMPLES = 8  # SmoothGrad's n: two maps of so many correlate by 0.95, and nobody has to wait
+FINE = ("block2_conv2", "block3_conv3", "block4_conv3")  # the last block knows cats and dogs only
 NEIGHBOURS = 5
 KNOWN = 300  # training pictures that a new one is compared with, at most
 USUAL = 0.95  # of the validation pictures count as like the training's
@@ -179,11 +180,11 @@ def calibration(network, record):
 
 
 def features(network, images):
-    """The mean of each feature map of the last convolution, of length 1; float32 (N, K)."""
-    last = [each for each in network.layers if isinstance(each, keras.layers.Conv2D)][-1]
-    pooled = keras.layers.GlobalAveragePooling2D()(last.output)
-    found = model.logits(keras.Model(network.inputs, pooled), images)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    """The means of the feature maps in FINE, each layer of one length; rows of length 1, (N, K)."""
+    layers = keras.layers
+    means = [layers.GlobalAveragePooling2D()(network.get_layer(name).output) for name in FINE]
+    rows = layers.Concatenate()([layers.UnitNormalization()(mean) for mean in means])
+    return model.logits(keras.Model(network.inputs, rows), images) / len(FINE) ** 0.5
 
 
 def distances(found, known):

@@ -28,7 +28,6 @@ TEMPLATES = Path(__file__).parent
 NOTEBOOKS = settings.RESULTS_DIR / "notebooks"
 SITE = settings.RESULTS_DIR / "site"
 STATIC = ("style.css", "theme.js", "gallery.js", "formulas.woff2")
-EVIDENCE = "09_evidence.ipynb"  # measures the report's claims
 VERDICTS = ("claim", "test", "baseline", "effect", "low", "high", "n", "verdict")  # of its table
 HERO = 1600  # pixels; the width of the picture on the index
 
@@ -52,7 +51,6 @@ def write(folder, notebooks):
     pages = [page for page in pages if page]
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
     common = {"name": NAME, "pages": pages, "note": _note()}
-    common["notebooks"] = [page for page in pages if "question" in page]
     for previous, page, following in zip([None, *pages], pages, [*pages[1:], None], strict=False):
         template = templates.get_template(page.get("template", "page.html.j2"))
         html = template.render(common | page | {"previous": previous, "next": following})
@@ -64,15 +62,16 @@ def write(folder, notebooks):
 
 def _index(folder):
     """The first page: what the run found, and the way to all others."""
+    measured = (NOTEBOOKS / "09_evidence.ipynb").exists()  # the report's claims
     return {
         "address": "index.html",
         "template": "index.html.j2",
         "title": NAME,
         "short": "Overview",
-        "classes": [_english(name) for name in settings.CLASSES],
+        "classes": settings.CLASSES,
         "hero": _hero(folder),
         "accuracy": _table("accuracy"),
-        "verdicts": _table("verdicts", VERDICTS) if (NOTEBOOKS / EVIDENCE).exists() else "",
+        "verdicts": _table("verdicts", VERDICTS) if measured else "",
     }
 
 
@@ -105,13 +104,8 @@ def _note():
     """What a visitor has to know of the pictures: that they are drawn, or may not be shown."""
     record = sets.record()
     if settings.DRAWN:
-        return f"{record['title']}. {_english('drawn')}"
+        return f"{record['title']}. {plotting.WORDS['drawn'][0]}"
     return f"{record['title']}. Licence: {record['licence']}. Keep this site on your machine."
-
-
-def _english(key):
-    """A word of the figures in the language of the pages."""
-    return plotting.WORDS.get(key, (key,))[0]
 
 
 def _hero(folder):

@@ -219,7 +219,7 @@ def chin_shadow(canvas, centre, radius):
 
 # ------------------------------------------------------------------------------------ heads
 
-Head = namedtuple("Head", "face ear inner ear_front muzzle nose eye pupil whiskers mouth")
+Head = namedtuple("Head", "face ear inner muzzle nose eye pupil whiskers mouth")
 
 HEADS = {  # right halves; the left ones are mirrored
     "cat": Head(
@@ -227,7 +227,6 @@ HEADS = {  # right halves; the left ones are mirrored
         + [(0.86, 0.58), (0.4, 0.9), (0, 0.94)],
         ear=[(0.2, -0.7), (0.5, -1.12), (0.84, -1.5), (0.9, -1.48), (1.02, -0.9), (0.96, -0.2)],
         inner=[(0.42, -0.75), (0.82, -1.32), (0.9, -0.6)],
-        ear_front=False,
         muzzle=[ellipse(0.2, 0.45, 0.28, 0.22), ellipse(0.08, 0.68, 0.18, 0.16)],
         nose=[(-0.14, 0.2), (0.14, 0.2), (0.03, 0.36), (-0.03, 0.36)],
         eye=(0.42, -0.06, 0.23, 0.19),
@@ -240,8 +239,7 @@ HEADS = {  # right halves; the left ones are mirrored
         + [(0.62, 0.55), (0.55, 0.95), (0.3, 1.16), (0, 1.2)],
         ear=[(0.42, -0.86), (0.8, -0.95), (1.12, -0.5), (1.26, 0.25)]
         + [(1.05, 0.78), (0.8, 0.55), (0.76, -0.1), (0.6, -0.5)],
-        inner=None,
-        ear_front=True,
+        inner=None,  # its ears hang, in front of the face
         muzzle=[ellipse(0.0, 0.42, 0.36, 0.5), ellipse(0.24, 0.66, 0.32, 0.34)],
         nose=ellipse(0, 0.28, 0.27, 0.18),
         eye=(0.38, -0.2, 0.16, 0.15),
@@ -282,14 +280,15 @@ def paint_head(canvas, animal, look, species, light):
     place = placing(centre, radius * np.array((look["wide"], look["tall"])), look["tilt"])
     reach = 1.2 * radius * np.linalg.norm(head.ear, axis=1).max()
     layer = new_layer(canvas.shape[0], [centre], reach, coat["fur"], place)
-    if not head.ear_front:
+    hanging = head.inner is None
+    if not hanging:
         paint_ears(layer, head, coat, look)
     paint(layer, rounded(mirrored(head.face)), coat["fur"])
     paint_marking(layer, coat, look)
     paint_muzzle(layer, head, coat, look)
     for side in (-1, 1):
         paint_eye(layer, head, look, side)
-    if head.ear_front:
+    if hanging:
         paint_ears(layer, head, coat, look)
     return lay(canvas, layer, np.random.default_rng(look["seed"]), light, radius)
 
@@ -300,7 +299,7 @@ def paint_ears(layer, head, coat, look):
     pink = np.add(coat["fur"], look["inner"] * np.subtract((226, 150, 146), coat["fur"]))
     for side in (-1, 1):
         ear = rounded(turn(np.subtract(head.ear, root), side * look["ear"]) + root, 2)
-        if head.ear_front:
+        if head.inner is None:
             paint(layer, (ear + (-0.06, 0.04)) * (side, 1), coat["fur"], 0.5, False)
         paint(layer, ear * (side, 1), coat["fur"], look["ear_tone"])
         if head.inner is not None:

@@ -131,8 +131,6 @@ def roundness(layer, light, radius):
     step = max(int(radius * PIXELS / 6), 1)
     small = layer.cover.reduce(step) if min(height, width) > 3 * step else layer.cover
     soft = np.asarray(small.filter(ImageFilter.BoxBlur(2)).filter(ImageFilter.BoxBlur(2)), float)
-    if min(soft.shape) < 2:
-        return np.float32(0)
     down, right = np.gradient(soft / 255)
     lit = Image.fromarray((-4 * (right * light[0] + down * light[1])).astype(np.float32))
     size = (width // PIXELS, height // PIXELS)
@@ -188,8 +186,7 @@ def photograph(canvas, rng, light, grain):
     canvas = (canvas - 122) * np.float32(contrast) + np.float32(122 + exposure)
     blur = int(rng.random() < 0.2) * max(1, round(size / 200))
     image = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
-    if blur:
-        image = image.filter(ImageFilter.BoxBlur(blur))
+    image = image.filter(ImageFilter.BoxBlur(blur))
     noise = rng.standard_normal(canvas.shape, dtype=np.float32) * np.float32(grain)
     return np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8), blur
 

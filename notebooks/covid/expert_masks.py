@@ -42,9 +42,12 @@ def load_slices(data=settings.ROOT / "data"):
     paths = [Path(data) / name for name in ARCHIVES]
     if not all(path.exists() for path in paths):
         return None
+    for path in paths:
+        if not zipfile.is_zipfile(path):
+            raise DataError(f"{shown(path)} is damaged: fetch it again.")
     slices, reasons = [], {}
     with ExitStack() as stack:
-        archives = [stack.enter_context(_open(path)) for path in paths]
+        archives = [stack.enter_context(zipfile.ZipFile(path)) for path in paths]
         members = [_cases(archive) for archive in archives]
         for case in progress(sorted(members[0]), "Cutting volumes into slices"):
             try:
@@ -139,14 +142,6 @@ def _small(image, *masks):
     square, nearest = (settings.SIZE, settings.SIZE), Image.Resampling.NEAREST
     masks = [np.asarray(Image.fromarray(mask).resize(square, nearest)) for mask in masks]
     return resize(np.repeat(image[..., None], 3, axis=-1), settings.SIZE), *masks
-
-
-def _open(path):
-    """A zip file, opened; DataError if it is none."""
-    try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{shown(path)} is damaged ({error}): fetch it again.") from None
 
 
 def _cases(archive):
