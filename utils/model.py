@@ -194,12 +194,12 @@ def train(
     seed=settings.SEED,
     epochs=settings.EPOCHS,
     batch=16,
-    learning_rate=5e-5,
+    learning_rate=settings.LEARNING_RATE,
 ):
     """Fine-tune all parameters of `build(head)`, or load what an equal training left behind.
 
     First the classifier alone, on the base as it is; then everything, mirrored at random, with a
-    rate that falls from `learning_rate` to nothing. images (N, 150, 150, 3) uint8, labels (N,) int,
+    rate that rises to `learning_rate` and falls to nothing. images (N, 150, 150, 3) uint8, labels (N,) int,
     validation a pair of the same. name: of the file vgg16_<name>.keras, the head's unless given.
     seed: of first weights, order and dropout. Returns the network in float32 and the history, a
     table with a row for each epoch; 0 is the classifier alone. A training that was stopped goes on
@@ -268,13 +268,15 @@ def _warm_up(model, images, labels, epochs=6):
 
 
 def _on_all_devices(model, learning_rate, steps):
-    """The network ready to train, with a rate that falls to nothing over so many steps."""
+    """The network ready to train: in a tenth of the steps the rate rises, in the others it falls."""
+    first = steps // 10
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - first, warmup_target=learning_rate, warmup_steps=first
+    )
     with strategy().scope():
         model = in_policy(model, model.layers[1].dtype_policy.name)
         model.compile(
-            keras.optimizers.Adam(
-                keras.optimizers.schedules.CosineDecay(learning_rate, steps), clipnorm=1.0
-            ),
+            keras.optimizers.Adam(rate, clipnorm=1.0),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
             jit_compile=False,  # XLA's convolutions are slow on processors
