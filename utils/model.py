@@ -199,12 +199,12 @@ def train(
     """Fine-tune all parameters of `build(head)`, or load what an equal training left behind.
 
     First the classifier alone, on the base as it is; then everything, mirrored at random, with a
-    rate that rises to `learning_rate` and falls to nothing. images (N, 150, 150, 3) uint8, labels (N,) int,
-    validation a pair of the same. name: of the file vgg16_<name>.keras, the head's unless given.
-    seed: of first weights, order and dropout. Returns the network in float32 and the history, a
-    table with a row for each epoch; 0 is the classifier alone. A training that was stopped goes on
-    after its last epoch. Networks are known by a fingerprint of settings and data, so that none is
-    mistaken for another. Raises FloatingPointError when the loss is not a number.
+    rate that rises to `learning_rate` and falls to nothing. images (N, 150, 150, 3) uint8, labels
+    (N,) int, validation a pair of the same. name: of the file vgg16_<name>.keras, the head's unless
+    given. seed: of first weights, order and dropout. Returns the network in float32 and the
+    history, a table with a row for each epoch; 0 is the classifier alone. A training that was
+    stopped goes on after its last epoch. Networks are known by a fingerprint of settings and data,
+    so that none is mistaken for another. Raises FloatingPointError when the loss is not a number.
     """
     name = name or head
     recipe = dict(head=head, weights=str(settings.VGG16_WEIGHTS), policy=policy(), seed=seed)
@@ -268,7 +268,7 @@ def _warm_up(model, images, labels, epochs=6):
 
 
 def _on_all_devices(model, learning_rate, steps):
-    """The network ready to train: in a tenth of the steps the rate rises, in the others it falls."""
+    """The network ready to train, at a rate that rises in a tenth of the steps, then falls."""
     first = steps // 10
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps - first, warmup_target=learning_rate, warmup_steps=first
