@@ -100,7 +100,7 @@ publish: ## put the outputs of the default run into notebooks/, and its figures 
 	    || { echo "Only drawn pictures may be published: leave DATASET and SMOKE out."; exit 1; }
 	@$(MAKE) --no-print-directory figures evidence appendix covid
 	@cp -p $(REPORT) $(EVIDENCE) $(APPENDIX) results/drawn-ct/notebooks/10_*.ipynb notebooks/
-	@cp -p $(addprefix $(RESULTS)/figures/,figure_1.png comparison.png planted_cue.png) \
+	@cp -p $(addprefix $(RESULTS)/figures/,figure_1.png comparison.png) \
 	    $(RESULTS)/tables/verdicts.csv results/drawn-ct/figures/covid_ct.png figures/
 
 clean: ## remove what the notebooks wrote, but never data or trained networks
