@@ -217,7 +217,7 @@ def train(
     unfinished = settings.MODELS / f"unfinished-{name}-{known}"
     set_seed(seed)
     model = in_policy(build(head, recipe["weights"]), recipe["policy"])
-    if not unfinished.exists():
+    if not _kept(unfinished):
         _warm_up(model, images, labels)
     training = _batches(images, labels, batch, seed)
     model = _on_all_devices(model, learning_rate, epochs * len(training))
@@ -309,11 +309,16 @@ def _batches(images, labels, batch, seed=None):
     return numbered.batch(batch, drop_remainder=training and devices > 1).map(fetch).prefetch(2)
 
 
+def _kept(folder):
+    """Whether a state is kept there: a kill in the first epoch leaves none, or half of one."""
+    return (folder / "state" / "training_metadata.json").exists()
+
+
 def _fitted(model, training, validation, epochs, folder):
     """Train a network, from the end of its last epoch in the folder on; the history as a table."""
     log, state = folder / "history.csv", folder / "state"
     folder.mkdir(parents=True, exist_ok=True)
-    if not (state / "training_metadata.json").exists():  # killed while it kept its first epoch
+    if not _kept(folder):
         shutil.rmtree(state, ignore_errors=True)
     steps = progress(range(epochs * len(training)), "training, batches")
     columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]

@@ -307,6 +307,12 @@ def test_a_training_killed_while_it_keeps_its_first_epoch_begins_anew(small, beg
     assert history["epoch"].tolist() == [0, 1, 2, 3]
 
 
+def test_a_training_killed_before_its_first_state_starts_from_a_trained_classifier(small):
+    train, _ = small
+    for one, other in zip(killed(train, 0), killed(train, 0), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_trained_network_is_loaded_with_its_history_and_not_trained_again(small, begun):
     train, folder = small
     first, history = train()
