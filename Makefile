@@ -1,7 +1,7 @@
 # `make figures` and `make test` are all that most people need; `make` alone prints help.
 
 DATASET ?= drawn-pets
-export DATASET SMOKE VGG16_WEIGHTS PRECISION LANGUAGE IMAGE MODEL CLASS CROP
+export DATASET LIMIT SMOKE VGG16_WEIGHTS PRECISION LANGUAGE IMAGE MODEL CLASS CROP
 
 BIN := .venv/bin
 PYTHON_HERE := PYTHONPATH=. $(BIN)/python
@@ -17,10 +17,10 @@ APPENDIX := $(call run_of,A*.ipynb)
 SITE := $(RESULTS)/site/index.html
 
 # A run under other settings is another run, although no file has changed.
-SWITCHES := VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LANGUAGE)
+SWITCHES := LIMIT=$(LIMIT) VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LANGUAGE)
 
 # Tests are about the defaults, whatever is set outside.
-DEFAULTS := DATASET= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS= IMAGE= MODEL= CLASS= CROP=
+DEFAULTS := DATASET= LIMIT= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS= IMAGE= MODEL= CLASS= CROP=
 
 # One run of a data set at a time: a second one says so and waits.
 define alone

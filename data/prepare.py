@@ -58,10 +58,8 @@ def _make(dataset, folder):
         scenes, both, source = _drawing(known)
         artist = import_module(f"data.drawing.{known['drawn']}")
         return artist.write_scenes(folder, scenes, both), source
-    if dataset in settings.LEARNS_FROM:
-        lessons, source = _lessons(settings.LEARNS_FROM[dataset])
-        rows, archives = oxford.collect(dataset, folder)
-        return lessons + rows, f"{source}, {archives}"
+    if dataset == "oxford-pets":
+        return oxford.collect(dataset, folder)
     return sources.collect(dataset, folder)
 
 
@@ -71,15 +69,6 @@ def _drawing(known):
     code = b"".join(file.read_bytes() for file in sorted(DRAWING.glob("*.py")))
     name = hashlib.sha256(code).hexdigest()[:12]
     return scenes, both, f"drawn by code {name}: {scenes} scenes, {both} with both"
-
-
-def _lessons(dataset):
-    """The rows of another data set's training and validation pictures, and their source."""
-    pictures = split_table(prepare(dataset), dataset)
-    pictures = pictures[pictures["split"].isin(["train", "validation"])]
-    image = f"../{settings.run(dataset)}/" + pictures["image"]
-    rows = pictures[["label", "scene"]].assign(image=image, kind=pictures["split"])
-    return rows.to_dict("records"), pictures["source"].iloc[0]
 
 
 def _inventory(folder, rows):
@@ -124,10 +113,10 @@ def split_table(pictures, dataset=None):
 
     Stratified: each class gives the same shares. The classes' pictures, in natural order, are
     dealt by one and the same permutation, so where picture K of one class is the twin of picture K
-    of the other, the two stay together. What comes from another data set was dealt there.
+    of the other, the two stay together. Oxford's pictures only test.
     """
     dataset, split = dataset or settings.DATASET, pictures["kind"].copy()
-    if dataset in settings.LEARNS_FROM:
+    if dataset == "oxford-pets":
         return pictures.assign(split=split)
     for label in settings.CLASSES:
         rows = np.flatnonzero((pictures["label"] == label) & (pictures["kind"] == "train"))

@@ -22,18 +22,19 @@ SHIPPED = {  # networks that have seen photographs of cats and dogs, see data/RE
 IMAGENET_MEAN = (123.68, 116.779, 103.939)  # red, green, blue; what VGG-16's authors subtract
 
 
-def build(head, weights=settings.VGG16_WEIGHTS):
+def build(head, weights=settings.VGG16_WEIGHTS, side=settings.SIZE):
     """The report's VGG-16 for two classes, in float32; RGB pictures in 0..255 to two logits.
 
     head "dense": max pooling, a dense layer of 256 with dropout 0.5, the output (report, section
     3.5). "gap": global average pooling of block5_conv3 and one linear layer (section 3.3.2).
     weights: "photographs", "imagenet", a file of VGG-16 without its top, or None (random).
-    The graph is flat, so that any layer can be reached. Raises ValueError for another head.
+    side: of the pictures, in pixels. The graph is flat, so that any layer can be reached. Raises
+    ValueError for another head.
     """
     if head not in HEADS:
         raise ValueError(f"head={head!r} is not known; choose one of {HEADS}.")
     layers = keras.layers
-    image = keras.Input((settings.SIZE, settings.SIZE, 3), name="image")
+    image = keras.Input((side, side, 3), name="image")
     x = layers.Rescaling(1.0, [-mean for mean in IMAGENET_MEAN], name="subtract_mean")(image)
     base = keras.applications.VGG16(include_top=False, weights=None, input_tensor=x)
     if weights is not None:
@@ -68,6 +69,16 @@ def base_weights(source):
         ) from None
     kernel, *rest = base.get_weights()
     return [kernel[:, :, ::-1], *rest]  # Keras' files expect blue, green, red
+
+
+def shipped(head):
+    """The network of that head that comes with this: it has seen photographs, see data/README.md.
+
+    Cat or dog, from RGB pictures of 150 x 150 in 0..255 to two logits, in float32.
+    """
+    network = build(head, None, 150)
+    network.set_weights(unpack_weights(SHIPPED[head]))
+    return network
 
 
 def unpack_weights(path):
@@ -204,7 +215,8 @@ def train(
     given. seed: of first weights, order and dropout. Returns the network in float32 and the
     history, a table with a row for each epoch; 0 is the classifier alone. A training that was
     stopped goes on after its last epoch. Networks are known by a fingerprint of settings and data,
-    so that none is mistaken for another. Raises FloatingPointError when the loss is not a number.
+    so that none is mistaken for another. Without pictures to learn from it is the shipped network
+    as it is. Raises FloatingPointError when the loss is not a number.
     """
     name = name or head
     recipe = dict(head=head, weights=str(settings.VGG16_WEIGHTS), policy=policy(), seed=seed)
@@ -216,6 +228,11 @@ def train(
 
     unfinished = settings.MODELS / f"unfinished-{name}-{known}"
     set_seed(seed)
+    if not len(images):
+        model = build(head) if settings.SMOKE else shipped(head)
+        history = pd.DataFrame(columns=["epoch", "loss", "accuracy", "val_loss", "val_accuracy"])
+        _save(trained, model, recipe | dict(fingerprint=known, history=history.to_dict("list")))
+        return model, history
     model = in_policy(build(head, recipe["weights"]), recipe["policy"])
     if not _kept(unfinished):
         _warm_up(model, images, labels)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 0
-LEARNS_FROM = {"oxford-pets": "dogs-vs-cats"}  # only tests a network, which learned from another
 
 _CHOICES = {
     "DATASET": ("drawn-pets", "dogs-vs-cats", "oxford-pets", "drawn-ct", "sarscov2-ct"),
@@ -27,6 +26,14 @@ def environ(name, default=""):
     return value
 
 
+def number(name, default=0):
+    """The value of the environment variable `name` as a whole number; ValueError if it is none."""
+    value = environ(name, str(default))
+    if not value.isdecimal():
+        raise ValueError(f"{name}={value} is no number; give one like {name}=10.")
+    return int(value)
+
+
 DATASET = environ("DATASET", "drawn-pets")
 PRECISION = environ("PRECISION", "auto")
 LANGUAGE = environ("LANGUAGE", "en")
@@ -34,10 +41,11 @@ SMOKE = environ("SMOKE") == "1"  # the same path on a handful of small pictures
 SIZE = 48 if SMOKE else 150  # side of the network's input, in pixels; the report's is 150
 GRID = SIZE // 16  # rows and columns of the maps of VGG-16's last convolution, 9
 DRAWN = DATASET.startswith("drawn")  # the pictures are drawn by code
-SEEN = DATASET in ("dogs-vs-cats", "oxford-pets")  # whose pictures the shipped networks learned
+SEEN = DATASET == "dogs-vs-cats"  # whose pictures the shipped networks learned from
 VGG16_WEIGHTS = environ("VGG16_WEIGHTS", "imagenet" if SEEN else "photographs")
 IMAGE, CROP = environ("IMAGE"), environ("CROP")  # a picture to explain, and which part of it
 MODEL, CLASS = environ("MODEL"), environ("CLASS")  # a network to ask, and for which class
+LIMIT = 24 if SMOKE else number("LIMIT")  # photographs of each class, at most; 0 for all
 
 SLICES = DATASET.endswith("-ct")
 CLASSES = ("non-COVID", "COVID") if SLICES else ("cat", "dog")  # in the order of the outputs
@@ -54,7 +62,7 @@ def run(dataset):
 
 DATA_DIR = ROOT / "data" / run(DATASET)
 RESULTS_DIR = ROOT / "results" / run(DATASET)
-MODELS = ROOT / "results" / run(LEARNS_FROM.get(DATASET, DATASET)) / "models"
+MODELS = RESULTS_DIR / "models"
 MAPS = RESULTS_DIR / "maps"
 FIGURES = RESULTS_DIR / "figures"
 TABLES = RESULTS_DIR / "tables"

@@ -108,6 +108,14 @@ def test_a_shipped_network_fits_and_is_the_file_that_the_page_on_the_data_names(
     assert f"| {len(content):,} | `{hashlib.sha256(content).hexdigest()}` |" in line
 
 
+def test_with_nothing_to_learn_from_a_training_gives_the_shipped_network(monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "MODELS", tmp_path)
+    nothing = np.empty((0, 150, 150, 3), "uint8"), np.empty(0, "int32")
+    network, history = model.train("gap", *nothing, nothing)
+    assert same_weights(network, model.shipped("gap")) and not len(history)
+    assert same_weights(network, model.load("gap")), "and it is there for the other notebooks"
+
+
 def test_the_shipped_base_is_the_convolutions_of_the_pooling_network():
     base = model.base_weights("photographs")
     assert sum(array.size for array in base) == 14_714_688
