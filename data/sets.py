@@ -8,12 +8,12 @@ LEAST_TEST = 3  # of each class: the report shows three pictures
 SETS = {
     "drawn-pets": {
         "drawn": "pets",  # the module of data.drawing that draws it
-        "scenes": 8 if settings.SMOKE else 200,  # of two pictures, twins but for the class
+        "scenes": 8 if settings.SMOKE else 300,  # of two pictures, twins but for the class
         "both": 1 if settings.SMOKE else 3,  # pictures with one animal of each class
         "title": "Cats and dogs drawn by code, with masks of the animal and of its head",
         "licence": "as the project",
         "validation": 0.10,
-        "test": 0.15,
+        "test": 1 / 3,
     },
     "dogs-vs-cats": {
         "title": "Photographs of cats and dogs, from Kaggle's competition Dogs vs. Cats",

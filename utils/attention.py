@@ -266,6 +266,17 @@ def _noise(seed, start, stop, shape):
     return tf.constant(np.stack([noise_of(seed, sample, shape) for sample in range(start, stop)]))
 
 
+def noisy(images, sigma, seed=0):
+    """One copy I + N(0, sigma^2) of each picture, unclipped, float32 like `images` (N, H, W, C).
+
+    sigma: as a share of each picture's range, as in `smoothgrad`. Each picture has its own noise.
+    """
+    images = np.float32(images)
+    scales = np.float32(sigma) * np.ptp(images, axis=(1, 2, 3))
+    noise = (scale * noise_of(seed, i, images.shape[1:]) for i, scale in enumerate(scales))
+    return np.stack([image + some for image, some in zip(images, noise, strict=True)])
+
+
 def noise_of(seed, sample, shape):
     """Standard normal noise of one sample, the same for every picture."""
     return np.random.default_rng((seed, sample)).standard_normal(shape, "float32")

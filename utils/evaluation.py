@@ -32,6 +32,27 @@ def accuracy_row(model, split, correct):
     return pd.DataFrame([row])
 
 
+def paired_difference(a, b):
+    """(difference, low, high): the share of True in a minus that in b, on the same pictures (N,).
+
+    With a 95 % interval after Newcombe 1998, method 10: from Wilson's of both shares and from how
+    the two answers go together. It never leaves -1..1, and has a width where they never differ.
+    """
+    a, b = np.asarray(a, bool), np.asarray(b, bool)
+    (p, low_p, high_p), (q, low_q, high_q) = accuracy_interval(a), accuracy_interval(b)
+    both, only_a, only_b, none = (np.sum(x & y) for x in (a, ~a) for y in (b, ~b))
+    product = both * none - only_a * only_b
+    if product > 0:  # Newcombe's correction for continuity
+        product = max(product - len(a) / 2, 0)
+    margins = float((both + only_a) * (only_b + none)) * float((both + only_b) * (only_a + none))
+    phi = product / np.sqrt(margins) if margins else 0.0
+
+    def reach(x, y):
+        return np.sqrt(x**2 - 2 * phi * x * y + y**2)
+
+    return p - q, p - q - reach(p - low_p, high_q - q), p - q + reach(high_p - p, q - low_q)
+
+
 def bootstrap(values, statistic=np.mean, replicates=2000, seed=settings.SEED):
     """(effect, low, high): a statistic of the rows of `values`, with its 95 % percentile interval.
 
@@ -51,17 +72,31 @@ def bootstrap(values, statistic=np.mean, replicates=2000, seed=settings.SEED):
 def verdict(claim, section, test, values, baseline, *, expect="above"):
     """One row on a claim, see `judged`, from one value for each picture.
 
-    effect: the mean of `values`, with its 95 % interval: Wilson's where they are hits and misses,
-    as a bootstrap of n hits in n has no width, else the bootstrap's. baseline: a number, or one for
-    each picture: then the interval is that of the paired difference, laid around the effect.
+    effect: `estimate` of the values. baseline: a number, or one for each picture: then the interval
+    is that of the paired difference, laid around the effect.
     """
     if np.ndim(baseline):
         level = _mean(np.asarray(baseline, float))
         values, baseline = values - (baseline - level), level
     values = _defined_rows(values)
+    return judged(claim, section, test, len(values), estimate(values), baseline, expect=expect)
+
+
+def estimate(values):
+    """(mean, low, high) with a 95 % interval, from one value for each picture; nan is left out.
+
+    Wilson's where they are hits and misses, as a bootstrap of n hits in n has no width, else the
+    bootstrap's.
+    """
+    values = _defined_rows(values)
     hits = values.ndim == 1 and np.isin(values, (0, 1)).all()
-    effect = accuracy_interval(values) if hits else bootstrap(values)
-    return judged(claim, section, test, len(values), effect, baseline, expect=expect)
+    return accuracy_interval(values) if hits else bootstrap(values)
+
+
+def summary_row(quantity, n, estimate):
+    """One row for summary.csv: quantity, value, low, high, n; estimate: (value, low, high)."""
+    value, low, high = estimate
+    return pd.DataFrame([dict(quantity=quantity, value=value, low=low, high=high, n=n)])
 
 
 def judged(claim, section, test, n, effect, baseline, *, expect="above"):

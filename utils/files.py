@@ -101,6 +101,11 @@ def load_table(name):
     return _read_table(read(settings.TABLES / f"{name}.csv", name))
 
 
+def photographs():
+    """What the same notebooks found on the report's photographs: figures/photographs.csv."""
+    return pd.read_csv(settings.ROOT / "figures" / "photographs.csv").set_index("quantity")
+
+
 def _read_table(path):
     """A table whose empty fields are empty texts: that is what a picture without masks has."""
     return pd.read_csv(path, keep_default_na=False, na_values=["nan"])

@@ -254,8 +254,8 @@ MARKINGS = ("plain", "blaze", "mask", "patch", "stripes")
 def draw_look(rng):
     """The numbers of a head, the same for every species: tilt, proportions, eyes, nose, marking."""
     return {
-        "tilt": rng.uniform(-25, 25),
-        "wide": rng.uniform(0.92, 1.06),
+        "tilt": rng.uniform(-40, 40),
+        "wide": rng.uniform(0.75, 1.06),
         "tall": rng.uniform(0.94, 1.06),
         "ear": rng.normal(0, 5),
         "eyes": np.add(EYES[rng.integers(len(EYES))], rng.normal(0, 10, 3)),
@@ -374,11 +374,14 @@ def draw_pet(scene, species, size=300):
 
 
 def draw_twins(scene, size=300):
-    """The animals of one scene: a dict from species to what `draw_pet` returns."""
+    """The animals of one scene: a dict from species to what `draw_pet` returns.
+
+    Some heads are small, turned, cut by the frame, half hidden by a thing, or out of focus.
+    """
     rng = np.random.default_rng((SEED, scene))
     look = draw_look(np.random.default_rng((SEED, scene, 1)))
-    light, radius = draw_light(rng), rng.uniform(0.13, 0.25) * size
-    centre = (rng.uniform(0.2, 0.8) * size, rng.uniform(0.24, 0.62) * size)
+    light, radius = draw_light(rng), rng.uniform(0.11, 0.25) * size
+    centre = (rng.uniform(0.13, 0.87) * size, rng.uniform(0.18, 0.62) * size)
     canvas = paint_scene(rng, size)
     clutter(canvas, rng, 4, light)
     animal = draw_animal(rng, radius, centre)
@@ -388,12 +391,25 @@ def draw_twins(scene, size=300):
         body = body * (1 - put_thing(canvas, rng, at, radius * rng.uniform(0.5, 0.9), light))
     pictures = {name: canvas.copy() for name in HEADS}
     heads = {name: paint_head(pictures[name], animal, look, name, light) for name in HEADS}
-    region = np.any([head > 0 for head in heads.values()], axis=0)
+    before = hide(pictures.values(), rng, centre, radius, light)
+    region = np.any([head > 0 for head in heads.values()], axis=0) & (before < 1)
     grain, twins = draw_grain(rng), {}
     for name, head in heads.items():  # each from the same random numbers
         image, blur = photograph(pictures[name], deepcopy(rng), light, grain)
-        twins[name] = image, np.maximum(body, head) > 0.5, grown(region, blur)
+        animal_mask = np.maximum(body, head) * (1 - before) > 0.5
+        twins[name] = image, animal_mask, grown(region, blur)
     return twins
+
+
+def hide(canvases, rng, centre, radius, light):
+    """Now and then put the same thing before the head on each canvas; return its opacity."""
+    away = turn([(rng.uniform(0.5, 1.1), 0)], rng.uniform(-30, 210))[0]
+    large, often, seed = rng.uniform(0.45, 0.8), rng.random() < 0.3, rng.integers(2**31)
+    opacity = np.zeros(1, np.float32)
+    for canvas in canvases if often else ():
+        thing = np.random.default_rng(seed)
+        opacity = put_thing(canvas, thing, centre + radius * away, radius * large, light)
+    return opacity
 
 
 def draw_both(scene, size=300):

@@ -184,7 +184,7 @@ def photograph(canvas, rng, light, grain):
     exposure = rng.normal(0, 16)
     canvas = canvas * ((1 + slope - corners)[..., None] * colour)
     canvas = (canvas - 122) * np.float32(contrast) + np.float32(122 + exposure)
-    blur = int(rng.random() < 0.2) * max(1, round(size / 200))
+    blur = int(rng.random() < 0.25) * max(1, round(size * rng.uniform(0.003, 0.012)))
     image = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
     image = image.filter(ImageFilter.BoxBlur(blur))
     noise = rng.standard_normal(canvas.shape, dtype=np.float32) * np.float32(grain)
@@ -192,8 +192,8 @@ def photograph(canvas, rng, light, grain):
 
 
 def draw_grain(rng):
-    """The standard deviation of the grain: 2 to 12 of 255, in one picture of three up to 60."""
-    low, high = (12, 60) if rng.random() < 1 / 3 else (2, 12)
+    """The standard deviation of the grain: 2 to 12 of 255, in every other picture up to 60."""
+    low, high = (12, 60) if rng.random() < 0.5 else (2, 12)
     return np.exp(rng.uniform(np.log(low), np.log(high)))
 
 

@@ -21,6 +21,15 @@ def test_the_saliency_of_a_linear_model_is_its_weights(linear_network, images):
     np.testing.assert_allclose(maps, np.broadcast_to(expected, maps.shape), rtol=1e-6)
 
 
+def test_each_noisy_copy_has_its_own_noise_of_a_share_of_its_pictures_range(images):
+    pictures = np.stack([np.zeros((64, 64, 3)), np.zeros((64, 64, 3))])
+    pictures[:, 0, 0, 0] = 100, 200
+    noise = attention.noisy(pictures, 0.2) - pictures
+    np.testing.assert_allclose(noise.std((1, 2, 3)), [20, 40], rtol=0.03)
+    assert abs(np.corrcoef(*noise.reshape(2, -1))[0, 1]) < 0.05
+    np.testing.assert_array_equal(attention.noisy(images, 0), np.float32(images))
+
+
 @pytest.mark.parametrize("average", ["maps", "absolute", "signed", "squared"])
 def test_smoothgrad_of_a_linear_model_is_its_weights_for_any_noise(linear_network, images, average):
     maps = attention.smoothgrad(linear_network, images, 0, n=7, sigma=0.9, average=average)

@@ -38,6 +38,37 @@ def test_nothing_counted_has_no_accuracy_and_no_interval():
     assert row[["accuracy", "low", "high"]].isna().all()
 
 
+def answers(both, only_a, only_b, none):
+    """Two networks' hits on the same pictures, from how often which of them is right."""
+    pairs = [(1, 1)] * both + [(1, 0)] * only_a + [(0, 1)] * only_b + [(0, 0)] * none
+    return np.array(pairs, bool).T
+
+
+def test_the_paired_difference_has_newcombes_interval():
+    # His example: 36 of 50 twice right, 12 once, 2 the other time. Newcombe 1998, method 10
+    found = evaluation.paired_difference(*answers(36, 12, 2, 0))
+    np.testing.assert_allclose(found, [0.2, 0.0569, 0.3404], atol=5e-4)
+    a, b = answers(36, 12, 2, 0)
+    np.testing.assert_allclose(
+        evaluation.paired_difference(b, a), [-0.2, -0.3404, -0.0569], atol=5e-4
+    )
+
+
+def test_one_picture_of_difference_in_60_is_none_and_perfect_networks_have_an_interval():
+    difference, low, high = evaluation.paired_difference(*answers(59, 1, 0, 0))
+    assert difference == pytest.approx(1 / 60) and low < 0 < high
+    difference, low, high = evaluation.paired_difference(*answers(60, 0, 0, 0))
+    assert difference == 0 and -0.1 < low < 0 < high < 0.1
+
+
+def test_an_estimate_has_wilsons_interval_for_hits_and_the_bootstraps_for_other_values():
+    assert evaluation.estimate([1, 1, 1, np.nan]) == evaluation.accuracy_interval([1, 1, 1])
+    values = np.linspace(0, 2, 30)
+    assert evaluation.estimate(values) == evaluation.bootstrap(values)
+    row = evaluation.summary_row("any", 3, (0.5, 0.4, 0.6)).iloc[0]
+    assert row.to_dict() == {"quantity": "any", "value": 0.5, "low": 0.4, "high": 0.6, "n": 3}
+
+
 # ---------------------------------------------------------------- where a map points
 
 
