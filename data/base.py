@@ -19,7 +19,7 @@ THEN = dict(rule=keras.optimizers.AdamW, rate=4e-5, batch=64, crop=0.13, smoothi
 
 
 def base(epochs=EPOCHS):
-    """Write vgg16_gap.npz and vgg16_dense.npz to results/<dataset>/base/, and print how good.
+    """Write vgg16_gap.npz and vgg16_dense.npz to results/<dataset>/base/; print their accuracy.
 
     epochs: of the three trainings; a stopped one goes on. DataError without pictures to train on.
     """
@@ -29,7 +29,7 @@ def base(epochs=EPOCHS):
     data = loading.load_examples(table[table["split"] == "train"])
     unseen, truth = loading.load_examples(table[table["split"].isin(["validation", "test"])])
     unfinished = folder / f"unfinished-{len(data[0])}-{'-'.join(map(str, epochs))}"
-    keras.utils.set_random_seed(settings.SEED)  # not every GPU has each kernel deterministic
+    keras.utils.set_random_seed(settings.SEED)  # a GPU may lack deterministic kernels
     weights = folded(fit(normalised(), data, epochs[0], unfinished / "normalised", **FIRST))
     for head, count, end in ("gap", epochs[1], None), ("dense", epochs[2], -2):  # its head is new
         network = model.build(head, None, settings.SIZE)
@@ -72,7 +72,7 @@ def folded(network):
 def fit(network, data, epochs, state, *, rule, rate, batch, crop, sides, smoothing, **own):
     """The network, trained on changed pictures, with each of `sides` (of 150 pixels) in turn.
 
-    data: pictures (N, S, S, 3), classes (N,). crop: the part of a side to lose. state: a folder.
+    data: pictures (N, S, S, 3), classes (N,). crop: part of a side that may go. state: a folder.
     """
     steps = epochs * -(-len(data[0]) // batch)
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, 0.0, "rate", rate, steps // 20)
