@@ -31,7 +31,7 @@ define alone
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: help figures evidence covid all appendix site explain made test lint unit smoke lab benchmark peers \
+.PHONY: help figures evidence covid all appendix site explain base made test lint unit smoke lab benchmark peers \
     publish clean
 
 help: ## print this help
@@ -66,6 +66,9 @@ site: $(READY) ## the notebooks that have run, and a gallery of the maps, as pag
 
 explain: $(READY) ## explain a picture of yours: IMAGE=path, and if you like MODEL=file.keras CLASS=dog CROP=centre
 	@$(PYTHON_HERE) notebooks/own_picture.py
+
+base: $(READY) ## VGG-16 from random weights, on the photographs of DATASET: wants a GPU; EPOCHS=10 for less
+	@$(PYTHON_HERE) -m data.base
 
 made:
 	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings

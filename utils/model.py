@@ -27,7 +27,8 @@ def build(head, weights=settings.VGG16_WEIGHTS, side=settings.SIZE):
 
     head "dense": max pooling, a dense layer of 256 with dropout 0.5, the output (report, section
     3.5). "gap": global average pooling of block5_conv3 and one linear layer (section 3.3.2).
-    weights: "photographs", "imagenet", a file of VGG-16 without its top, or None (random).
+    weights: "photographs", "imagenet", a file of VGG-16 without its top or of `make base` (.npz),
+    or None (random).
     side: of the pictures, in pixels. The graph is flat, so that any layer can be reached. Raises
     ValueError for another head.
     """
@@ -50,16 +51,27 @@ def build(head, weights=settings.VGG16_WEIGHTS, side=settings.SIZE):
 
 
 def base_weights(source):
-    """The kernels and biases of VGG-16's thirteen convolutions, for RGB input, as a list."""
+    """The kernels and biases of VGG-16's thirteen convolutions, for RGB input, as a list.
+
+    source: as `weights` of `build`, with a path from the project's folder or from the current one.
+    Raises ValueError for a file that holds something else.
+    """
     if str(source) == "photographs":
         return unpack_weights(SHIPPED["gap"])[:-2]
+    path = _file(source)
     try:
-        base = keras.applications.VGG16(include_top=False, weights=source)
+        if path.suffix == ".npz":
+            base = keras.applications.VGG16(include_top=False, weights=None)
+            base.set_weights(unpack_weights(path)[: len(base.weights)])  # the rest is a head
+            return base.get_weights()
+        base = keras.applications.VGG16(
+            include_top=False, weights=path if path.is_file() else source
+        )
     except Exception as error:
         if source != "imagenet":
             raise ValueError(
                 f"VGG16_WEIGHTS={source} is no file with the weights of VGG-16 without its top: "
-                f"{error}"
+                f"{str(error).split('. ')[0]}"  # its first sentence
             ) from error
         raise RuntimeError(
             f"ImageNet's weights could not be fetched ({str(error).splitlines()[0]}). With a "
@@ -69,6 +81,12 @@ def base_weights(source):
         ) from None
     kernel, *rest = base.get_weights()
     return [kernel[:, :, ::-1], *rest]  # Keras' files expect blue, green, red
+
+
+def _file(weights):
+    """Where a file with weights is: relative to the project, however deep a notebook runs in it."""
+    inside = settings.ROOT / weights
+    return inside if inside.is_file() else Path(weights)
 
 
 def shipped(head):
@@ -86,6 +104,20 @@ def unpack_weights(path):
     with np.load(path) as packed:
         count = len(packed.files) // 2
         return [np.float32(packed[f"array_{i}"] * packed[f"step_{i}"]) for i in range(count)]
+
+
+def pack_weights(path, weights):
+    """Write arrays so that `unpack_weights` reads them: kernels (..., channels), and biases."""
+    arrays = {}
+    for i, array in enumerate(weights):
+        step = np.float32(1)
+        if array.ndim > 1:
+            most = np.abs(array).max(axis=tuple(range(array.ndim - 1)))
+            step = np.float32(np.where(most > 0, most, 1) / 127)
+            array = np.round(array / step).astype("int8")
+        arrays |= {f"array_{i}": array, f"step_{i}": step}
+    with whole(path) as part:
+        np.savez_compressed(part, **arrays)
 
 
 def in_policy(model, name):
@@ -263,7 +295,7 @@ def _fingerprint(recipe, *arrays):
 
 def _bytes_of(weights):
     """The content of the file with the weights; nothing for ImageNet, which never changes."""
-    path = SHIPPED["gap"] if weights == "photographs" else Path(weights)
+    path = SHIPPED["gap"] if weights == "photographs" else _file(weights)
     return np.fromfile(path, "uint8") if path.is_file() else np.empty(0, "uint8")
 
 

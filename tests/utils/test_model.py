@@ -98,6 +98,16 @@ def test_packed_weights_are_steps_of_their_channel(tmp_path):
     np.testing.assert_array_equal(bias, [7])
 
 
+def test_packing_costs_kernels_half_a_step_of_their_channel_and_biases_nothing(tmp_path):
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 2, 4)).astype("float32") * [0, 1, 10, 1e-3]
+    bias = np.float32([0.1, -1e6, 0, 3])
+    model.pack_weights(tmp_path / "packed.npz", [np.float32(kernel), bias])
+    back, same = model.unpack_weights(tmp_path / "packed.npz")
+    step = np.abs(kernel).max(axis=(0, 1, 2)) / 127
+    assert (np.abs(back - kernel) <= step * 0.501).all() and back.any()
+    np.testing.assert_array_equal(same, bias)
+
+
 @pytest.mark.parametrize("head", model.HEADS)
 def test_a_shipped_network_fits_and_is_the_file_that_the_page_on_the_data_names(head):
     path = model.SHIPPED[head]
@@ -120,6 +130,33 @@ def test_the_shipped_base_is_the_convolutions_of_the_pooling_network():
     base = model.base_weights("photographs")
     assert sum(array.size for array in base) == 14_714_688
     np.testing.assert_array_equal(base[0], model.unpack_weights(model.SHIPPED["gap"])[0])
+
+
+@pytest.mark.parametrize("head", model.HEADS)
+def test_the_file_of_a_packed_network_is_a_base_by_its_path_in_the_project(
+    head, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)  # as notebooks run elsewhere than make
+    base = model.base_weights(f"data/vgg16_photographs_{head}.npz")
+    expected = model.unpack_weights(model.SHIPPED[head])[:26]  # a kernel and a bias of each of 13
+    assert all(map(np.array_equal, base, expected)) and len(base) == 26
+
+
+@pytest.mark.parametrize("content", ["no file", "no archive", "other arrays"])
+def test_a_packed_file_without_a_base_is_named(content, tmp_path):
+    path = tmp_path / "other.npz"
+    if content == "no archive":
+        path.write_text(content)
+    elif content == "other arrays":
+        np.savez(path, array_0=np.ones(2), step_0=1)
+    with pytest.raises(ValueError, match="other.npz is no file with the weights of VGG-16"):
+        model.base_weights(path)
+
+
+def test_a_base_made_anew_is_another_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    (tmp_path / "base.npz").write_bytes(b"12")
+    np.testing.assert_array_equal(model._bytes_of("base.npz"), list(b"12"))
 
 
 def test_another_precision_keeps_the_weights_and_float32_the_scores(dense):
