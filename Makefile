@@ -98,13 +98,18 @@ benchmark: $(READY) $(RUN)/02_fine_tune_vgg16.ipynb ## what a map costs, ours an
 peers: requirements-peers.txt ## install PyTorch, Captum and pytorch-grad-cam on the side, for the benchmark
 	@$(BIN)/python -m venv --clear .venv-peers && .venv-peers/bin/pip install --quiet -r $<
 
+ifeq ($(RESULTS),results/dogs-vs-cats)
+publish: figures # of photographs only numbers may be published
+	@cp -p $(RESULTS)/tables/summary.csv figures/photographs.csv
+else
 publish: ## put the outputs of the default run into notebooks/, and its figures into figures/
 	@test $(RUN) = results/drawn-pets/notebooks \
 	    || { echo "Only drawn pictures may be published: leave DATASET and SMOKE out."; exit 1; }
 	@$(MAKE) --no-print-directory figures evidence appendix covid
 	@cp -p $(REPORT) $(EVIDENCE) $(APPENDIX) results/drawn-ct/notebooks/10_*.ipynb notebooks/
-	@cp -p $(addprefix $(RESULTS)/figures/,figure_1.png comparison.png) \
+	@cp -p $(addprefix $(RESULTS)/figures/,figure_1.png comparison.png your_own_picture.png) \
 	    $(RESULTS)/tables/verdicts.csv results/drawn-ct/figures/covid_ct.png figures/
+endif
 
 clean: ## remove what the notebooks wrote, but never data or trained networks
 	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables $(RESULTS)/site
