@@ -63,9 +63,10 @@ def load(path):
         if height != width or channels not in (1, 3) or len(classes) != 1:
             raise ValueError("it goes from {} to {}, not from a square to classes".format(*shapes))
     except Exception as error:  # Keras meets a bad file with almost any exception
-        reason = " ".join(str(error).split())[:300].rstrip(".")
+        reason = " ".join(str(error).split()).split(". ")[0][:200].rstrip(".")
         raise ValueError(
-            f"MODEL={path} cannot be used: {reason}. Name a Keras classifier of square pictures."
+            f"MODEL={path} cannot be used: {reason}; name a classifier of square pictures, best "
+            "as Keras 3 saves it in a .keras file."
         ) from None
     return network
 

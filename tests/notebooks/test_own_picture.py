@@ -21,7 +21,7 @@ layers = keras.layers
 
 @pytest.fixture
 def asked(pooling_network):
-    """A network of two classes of which nothing is known."""
+    """Two classes; nothing is known of the network."""
     return own_picture.Networks(pooling_network, pooling_network, ["cat", "dog"])
 
 
@@ -133,9 +133,7 @@ def test_a_bad_picture_costs_only_itself(asked, folder, monkeypatch, capsys):
         own_picture.main()
 
 
-def test_a_network_of_someone_else_is_explained_without_a_word_on_what_it_knows(
-    asked, dense_network, folder
-):
+def test_of_a_network_of_someone_else_nothing_is_known(asked, dense_network, folder):
     for network, has_cam in ((asked.scores, True), (dense_network, False)):
         shown = own_picture.explain(
             "a.png", own_picture.Networks(network, network, ["x", "y"]), "1"
@@ -162,14 +160,14 @@ def test_only_a_picture_of_the_drawn_set_is_called_drawn(asked, folder, monkeypa
 
 
 def test_distances_are_one_minus_the_cosine_to_the_nearest():
-    training, found = np.eye(2), np.array([[0.0, 1.0], [0.6, 0.8]])
-    np.testing.assert_allclose(familiar.distances(found, training), [0.0, 0.2])
+    found = np.array([[0.0, 1.0], [0.6, 0.8]])
+    np.testing.assert_allclose(familiar.distances(found, np.eye(2)), [0.0, 0.2])
 
 
 def test_the_photographs_that_the_shipped_networks_know_are_rows_of_length_one():
-    features, limit = familiar.known(familiar.PHOTOGRAPHS)
-    assert features.shape == (300, 256 + 512 + 512) and 0 < limit < 1
-    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=0.01)
+    training, limit = familiar.known(familiar.PHOTOGRAPHS)
+    assert training.shape == (300, 256 + 512 + 512) and 0 < limit < 1
+    np.testing.assert_allclose(np.linalg.norm(training, axis=1), 1, atol=0.01)
 
 
 def test_a_slice_of_a_chest_is_warned_of_and_what_was_learned_is_not(tmp_path, monkeypatch):
