@@ -15,6 +15,7 @@ from utils.model import IMAGENET_MEAN
 from utils.networks import flat
 from utils.runtime import keras, tf
 
+CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 TRAINING = ("_initializer", "_regularizer", "_constraint", "rng_type")  # options of layers
 
 
@@ -106,8 +107,8 @@ def modern(node):
     if not isinstance(node, dict):
         return node
     name = str(node.get("class_name")).replace(">", ".").split(".")[-1]
-    if name in ("Lambda", "__lambda__"):
-        raise ValueError("it holds code in a Lambda layer, and none is run")
+    if name in CODE:
+        raise ValueError(f"it holds code in a {name.strip('_')} layer, and none is run")
     if name in ("Policy", "DTypePolicy"):
         return "float32"
     new = {key: modern(value) for key, value in node.items() if not key.endswith(TRAINING)}
@@ -118,6 +119,10 @@ def modern(node):
         new["config"] = {key: value for key, value in new["config"].items() if key in taken}
     if name in ("TFOpLambda", "SlicingOpLambda"):
         new["inbound_nodes"] = [[call] for call in new["inbound_nodes"]]
+    if layer and name != "InputLayer" and "batch_input_shape" in new["config"]:
+        new["config"]["input_shape"] = new["config"].pop("batch_input_shape")[1:]
+    if name == "Sequential" and isinstance(new["config"], list):  # until Keras 2.2
+        new["config"] = {"name": "sequential", "layers": new["config"]}
     if "output_layers" in new:
         _count_calls_from_zero(new)
     for key in ("axis", "input_layers", "output_layers"):  # a list of one is another thing there

@@ -82,6 +82,16 @@ def test_what_keras_2_wrote_is_read_as_it_was_meant(folder):
     np.testing.assert_allclose(model.logits(network, np.full((1, 1, 1, 3), 8)), [[12] * 3])
 
 
+def test_a_sequential_of_early_keras_2_is_a_list_of_layers(folder):
+    config = {"name": "flat", "batch_input_shape": [None, 1, 1, 3], "trainable": True}
+    old = {"class_name": "Sequential", "config": [{"class_name": "Flatten", "config": config}]}
+    with h5py.File("old.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps(old)
+        file.create_group("model_weights").attrs["layer_names"] = np.array([], "S1")
+    network = keras_files.load("old.h5")
+    np.testing.assert_array_equal(model.logits(network, np.full((1, 1, 1, 3), 8)), [[8] * 3])
+
+
 def entry(kind, name, *source):
     """A layer as Keras 2 describes it, with what it is called on."""
     name_of = ("InputLayer", "BatchNormalization", "TFOpLambda", "Flatten")[kind]
