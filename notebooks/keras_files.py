@@ -118,7 +118,7 @@ def modern(node):
     if layer and "kwargs" not in (taken := inspect.signature(layer).parameters):
         new["config"] = {key: value for key, value in new["config"].items() if key in taken}
     if name in ("TFOpLambda", "SlicingOpLambda"):
-        new["inbound_nodes"] = [[call] for call in new["inbound_nodes"]]
+        new["inbound_nodes"] = [_inputs(*call) for call in new["inbound_nodes"]]
     if layer and name != "InputLayer" and "batch_input_shape" in new["config"]:
         new["config"]["input_shape"] = new["config"].pop("batch_input_shape")[1:]
     if name == "Sequential" and isinstance(new["config"], list):  # until Keras 2.2
@@ -129,6 +129,14 @@ def modern(node):
         if isinstance(new.get(key), list) and len(new[key]) == 1:
             new[key] = new[key][0]
     return new
+
+
+def _inputs(layer, call, output, options):
+    """What one step of arithmetic is called on: a tensor, or two if its y is a tensor too."""
+    y = options.get("y")
+    if isinstance(y, list) and y and isinstance(y[0], str):
+        return [[layer, call, output, {}], [*y, {}]]
+    return [[layer, call, output, options]]
 
 
 def _count_calls_from_zero(graph):
@@ -164,7 +172,7 @@ class Operation(keras.layers.Layer):
 
     def call(self, x, **given):
         values = [given[key] for key in ("y", "bias", "slice_spec") if key in given]
-        return OPERATIONS[self.function](x, *values)
+        return OPERATIONS[self.function](*(x if isinstance(x, list) else [x]), *values)
 
 
 def _part(x, spec):
