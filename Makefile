@@ -64,7 +64,9 @@ all: figures evidence appendix site covid ## everything
 site: $(READY) ## the notebooks that have run, and a gallery of the maps, as pages for a browser
 	$(call alone,$(REPORT) $(SITE))
 
-explain: $(READY) ## explain a picture of yours: IMAGE=path, and if you like MODEL=file.keras CLASS=dog CROP=centre
+# By default the networks that come with this; those trained on a data set, if one is named.
+explain: export MODEL := $(or $(MODEL),$(if $(filter file,$(origin DATASET)),photographs))
+explain: $(READY) ## explain pictures of yours: IMAGE=path, and if you like CLASS=dog CROP=centre MODEL=file.keras
 	@$(PYTHON_HERE) notebooks/own_picture.py
 
 base: $(READY) ## VGG-16 from random weights, on the photographs of DATASET: wants a GPU; EPOCHS=10 for less
@@ -130,7 +132,8 @@ $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
 $(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb notebooks/more_techniques.py
 $(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb notebooks/evidence.py
 $(RUN)/10_covid_ct.ipynb: $(RUN)/07_comparison.ipynb $(wildcard notebooks/covid/*.py)
-$(RUN)/11_your_own_picture.ipynb: $(RUN)/05_cam.ipynb notebooks/own_picture.py
+$(RUN)/11_your_own_picture.ipynb: $(RUN)/settings $(wildcard notebooks/own_picture.py notebooks/familiar.py \
+    notebooks/keras_files.py utils/*.py data/*.py data/*.npz data/drawing/*.py)
 $(RUN)/A1_from_linear_models_to_saliency.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb notebooks/linear_models.py
 
 # Only a notebook without any error takes the old one's place. What nbconvert itself says goes into a log.
