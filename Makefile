@@ -129,6 +129,7 @@ $(RUN)/04_smoothgrad.ipynb: $(RUN)/03_saliency_maps.ipynb
 $(RUN)/05_cam.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb | $(RUN)/04_smoothgrad.ipynb
 $(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
 $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
+$(addprefix $(RUN)/,04_smoothgrad.ipynb 05_cam.ipynb 07_comparison.ipynb): $(wildcard figures/photographs.csv)
 $(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb notebooks/more_techniques.py
 $(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb notebooks/evidence.py
 $(RUN)/10_covid_ct.ipynb: $(RUN)/07_comparison.ipynb $(wildcard notebooks/covid/*.py)
