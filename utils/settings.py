@@ -51,8 +51,8 @@ SLICES = DATASET.endswith("-ct")
 CLASSES = ("non-COVID", "COVID") if SLICES else ("cat", "dog")  # in the order of the outputs
 REGIONS = ("lung", "opacity") if SLICES else ("animal", "head")  # what masks may exist for: the
 # object, and the part of it that tells its class
-EPOCHS = 4 if SLICES else 2  # of fine-tuning; slices are far from the base
-LEARNING_RATE = 5e-5 if SLICES or DRAWN else 2e-5
+EPOCHS = 4 if SLICES else 3 if DRAWN else 2  # of fine-tuning; slices are far from the base
+LEARNING_RATE = 5e-5 if SLICES else 2e-5
 
 
 def run(dataset):
