@@ -65,9 +65,8 @@ def split_half(network, image, class_index, counts, sigma):
 
 def retention(network, images, class_index, n, sigma):
     """The share of each picture's n noisy copies that the network takes for the class, (N,)."""
-    copies = (noisy_copies(image, n, sigma) for image in images)
-    taken_for = np.array([model.logits(network, some).argmax(1) for some in copies])
-    return (taken_for == np.reshape(class_index, (-1, 1))).mean(axis=1)
+    copies = (attention.noisy(images, sigma, seed) for seed in range(n))
+    return np.mean([model.logits(network, c).argmax(1) == class_index for c in copies], axis=0)
 
 
 def under_noise(network, images, class_index, masks, n, sigma):
