@@ -111,7 +111,7 @@ def pictures(count, both=0):
 @pytest.mark.parametrize(
     ("dataset", "count", "sizes"),
     [
-        ("drawn-pets", 200, (150, 20, 30)),
+        ("drawn-pets", 300, (170, 30, 100)),
         ("drawn-pets", 8, (4, 1, 3)),
         ("dogs-vs-cats", 12500, (10000, 1250, 1250)),
     ],
