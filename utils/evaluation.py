@@ -8,26 +8,35 @@ holds a nan or its mask is empty, is nan there and is left out of every mean; n 
 import numpy as np
 import pandas as pd
 from scipy.ndimage import distance_transform_edt, gaussian_filter, sobel
-from scipy.stats import binomtest, rankdata
+from scipy.stats import binomtest, norm, rankdata, t
 
 from utils import settings
 
 
-def accuracy_interval(correct):
+def accuracy_interval(correct, scenes=None):
     """(accuracy, low, high): share of True in `correct` (N,), with Wilson's 95 % interval.
 
-    Unlike the normal approximation it stays within 0..1 and is not empty at 100 %. Nothing counted
-    gives nan.
+    Unlike the normal approximation it stays within 0..1 and is not empty at 100 %. scenes: whose
+    picture each is, (N,). What is right or wrong together counts less than so many pictures: n is
+    then that of as many independent ones (Franco et al. 2019). Nothing counted gives nan.
     """
+    correct = np.asarray(correct, float)
     if not len(correct):
         return (np.nan,) * 3
-    test = binomtest(int(np.sum(correct)), len(correct))
-    return test.statistic, *test.proportion_ci(method="wilson")
+    share, n = correct.mean(), len(correct)
+    if scenes is not None:
+        _, error, _ = _mean_and_error(correct, scenes)
+        several = len(np.unique(scenes))
+        n = min(n, share * (1 - share) / error**2) if error > 0 else several
+    z = norm.ppf(0.975)
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return share, max(0.0, middle - reach), min(1.0, middle + reach)
 
 
-def accuracy_row(model, split, correct):
+def accuracy_row(model, split, correct, scenes=None):
     """One row for accuracy.csv: model, split, n, accuracy, low, high; nothing counted gives nan."""
-    share, low, high = accuracy_interval(correct)
+    share, low, high = accuracy_interval(correct, scenes)
     row = dict(model=model, split=split, n=len(correct), accuracy=share, low=low, high=high)
     return pd.DataFrame([row])
 
@@ -53,64 +62,83 @@ def paired_difference(a, b):
     return p - q, p - q - reach(p - low_p, high_q - q), p - q + reach(high_p - p, q - low_q)
 
 
-def bootstrap(values, statistic=np.mean, replicates=2000, seed=settings.SEED):
-    """(effect, low, high): a statistic of the rows of `values`, with its 95 % percentile interval.
+def mcnemar(a, b):
+    """The exact p of McNemar's test, for answers a and b (N,) on the same pictures, True if right.
 
-    Rows (N, ...) are pictures, and pictures are what is drawn again; rows with nan are left out.
-    Two techniques on the same pictures are compared by their paired difference, bootstrap(a - b).
-    One picture has no interval: low and high are nan. Efron and Tibshirani 1993, chapter 13.
+    Only pictures count on which just one of the two is right: the chance that they fall at least as
+    unevenly if each side were as likely. 1 where there is none.
     """
-    values = _defined_rows(values)
-    if len(values) < 2:
-        return (statistic(values) if len(values) else np.nan), np.nan, np.nan
-    generator, n = np.random.default_rng(seed), len(values)
-    drawn = [statistic(values[generator.integers(0, n, n)]) for _ in range(replicates)]
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    return statistic(values), low, high
+    a, b = np.asarray(a, bool), np.asarray(b, bool)
+    only_a, only_b = int(np.sum(a & ~b)), int(np.sum(~a & b))
+    return binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
 
 
-def verdict(claim, section, test, values, baseline, *, expect="above"):
-    """One row on a claim, see `judged`, from one value for each picture.
+def interval(values, scenes=None):
+    """(effect, low, high): the mean of values with its 95 % interval, over scenes and trainings.
 
-    effect: `estimate` of the values. baseline: a number, or one for each picture: then the interval
-    is that of the paired difference, laid around the effect.
+    values: one for each picture, (N,), or for each training and picture, (T, N). scenes: whose
+    picture each is, (N,); the pictures of a scene are one unit, their mean, so that twins count
+    once. Without scenes each picture is its own. Two techniques on the same pictures are compared
+    by their differences: interval(a - b). What is nan is left out; a scene with nothing left, too.
+
+    The error is that of a mean over two crossed samples, trainings and scenes: the variance of the
+    trainings' means and that of the scenes' means each add to it. Student's t with Satterthwaite's
+    degrees of freedom makes it wide where trainings are few (Brennan 2001, chapter 6). A bootstrap
+    of three trainings would be too narrow. Nothing that varies, or one scene, has no interval: nan.
     """
-    if np.ndim(baseline):
-        level = _mean(np.asarray(baseline, float))
-        values, baseline = values - (baseline - level), level
-    values = _defined_rows(values)
-    return judged(claim, section, test, len(values), estimate(values), baseline, expect=expect)
+    effect, error, freedom = _mean_and_error(values, scenes)
+    reach = error * t.ppf(0.975, freedom) if error > 0 else np.nan
+    return effect, effect - reach, effect + reach
 
 
-def estimate(values):
-    """(mean, low, high) with a 95 % interval, from one value for each picture; nan is left out.
+def measured(values, scenes=None, smallest=0.0):
+    """What a claim rests on, as a dict: scenes, trainings, effect, low, high, smallest, p.
 
-    Wilson's where they are hits and misses, as a bootstrap of n hits in n has no width, else the
-    bootstrap's.
+    values, scenes: see `interval`. p, two-sided: how likely so large a distance from `smallest` is,
+    if the effect were just that; 1 where there is no interval.
     """
-    values = _defined_rows(values)
-    hits = values.ndim == 1 and np.isin(values, (0, 1)).all()
-    return accuracy_interval(values) if hits else bootstrap(values)
+    effect, error, freedom = _mean_and_error(values, scenes)
+    trainings, count = _by_scene(values, scenes).shape
+    p = 2 * t.sf(abs(effect - smallest) / error, freedom) if error > 0 else 1.0
+    row = dict(zip(("effect", "low", "high"), interval(values, scenes), strict=True))
+    return dict(scenes=count, trainings=trainings) | row | dict(smallest=smallest, p=p)
+
+
+def judged(rows):
+    """A table of `measured` rows with what they say: p after Holm's correction, and the verdict.
+
+    "holds": the whole interval lies above `smallest`, the smallest effect that would matter;
+    "fails": the whole interval lies below it; "open": neither, or no interval, or p above 0.05.
+    Holm 1979: among m claims the least p counts m times, the next m - 1 times, and so on.
+    """
+    table = pd.DataFrame(rows)
+    order = np.argsort(table["p"].to_numpy(), kind="stable")
+    times = np.arange(len(table), 0, -1)
+    p = np.minimum(np.maximum.accumulate(table["p"].to_numpy()[order] * times), 1)
+    table["p"] = pd.Series(p, table.index[order])
+    said = [verdict((row.effect, row.low, row.high), row.smallest) for row in table.itertuples()]
+    return table.assign(verdict=np.where(table["p"] <= 0.05, said, "open"))
+
+
+def verdict(estimate, smallest=0.0):
+    """The outcome for (effect, low, high) alone, as in `judged`: "holds", "fails" or "open"."""
+    _, low, high = estimate
+    return "holds" if low > smallest else "fails" if high < smallest else "open"
+
+
+def estimate(values, scenes=None):
+    """(mean, low, high) from one value for each picture: Wilson's for hits and misses (0, 1)."""
+    values = np.asarray(values, float)
+    known = ~np.isnan(values)
+    values, scenes = values[known], None if scenes is None else np.asarray(scenes)[known]
+    hits = np.isin(values, (0, 1)).all()
+    return accuracy_interval(values, scenes) if hits else interval(values, scenes)
 
 
 def summary_row(quantity, n, estimate):
     """One row for summary.csv: quantity, value, low, high, n; estimate: (value, low, high)."""
     value, low, high = estimate
     return pd.DataFrame([dict(quantity=quantity, value=value, low=low, high=high, n=n)])
-
-
-def judged(claim, section, test, n, effect, baseline, *, expect="above"):
-    """One row on a claim: claim, section, test, n, effect, low, high, baseline, verdict.
-
-    effect: (effect, low, high). "holds": the interval lies wholly on the expected side of the
-    baseline, "above" or "below"; "fails": wholly on the other; "open": neither, or no interval.
-    """
-    effect, low, high = effect
-    sides = {"above": low > baseline, "below": high < baseline}
-    holds, fails = sides.pop(expect), *sides.values()
-    said = "holds" if holds else "fails" if fails else "open"
-    row = dict(claim=claim, section=section, test=test, n=n, effect=effect)
-    return pd.DataFrame([row | dict(low=low, high=high, baseline=baseline, verdict=said)])
 
 
 def blurred(maps, share=0.02):
@@ -168,14 +196,14 @@ def baseline_maps(images, seed=settings.SEED):
     }
 
 
-def localisation(technique, maps, masks, blur=0.0, baselines=None, tolerance=0):
+def localisation(technique, maps, masks, *, blur=0.0, baselines=None, tolerance=0, scenes=None):
     """How well maps (N, H, W) point at each region, as a table with one row for each.
 
     masks: a dict from the region's name to its masks (N, H, W); none, no row. pointing is the share
-    of maps with their peak in the region, with Wilson's interval (low, high), after a blur of that
-    share of the side; energy the mean share of the map in it, area the region's share of the
-    picture, and lift their ratio, 1 for a map that knows nothing. baseline: the best pointing among
-    the maps of the dict `baselines`, blurred alike; nan without.
+    of maps with their peak in the region, with its interval (low, high), after a blur of that share
+    of the side; scenes as for `accuracy_interval`. energy is the mean share of the map in it, area
+    the region's share of the picture, and lift their ratio, 1 for a map that knows nothing.
+    baseline: the best pointing among the maps of the dict `baselines`, blurred alike; nan without.
     """
     pointed = [blurred(m, blur) for m in (maps, *(baselines or {}).values())]
     rows = []
@@ -184,7 +212,8 @@ def localisation(technique, maps, masks, blur=0.0, baselines=None, tolerance=0):
         defined = ~np.isnan(hits)
         energy, area = _mean(energy_inside(maps, mask)), _mean(_area(mask)[defined])
         best = max((_mean(other[defined]) for other in others), default=np.nan)
-        share = accuracy_interval(hits[defined])
+        where = None if scenes is None else np.asarray(scenes)[defined]
+        share = accuracy_interval(hits[defined], where)
         rows.append((technique, region, defined.sum(), *share, energy, area, energy / area, best))
     columns = ["technique", "region", "n", "pointing", "low", "high", "energy", "area", "lift"]
     return pd.DataFrame(rows, columns=[*columns, "baseline"])
@@ -264,10 +293,30 @@ def _area(masks):
     return np.where(masks.any((1, 2)), (masks != 0).mean((1, 2)), np.nan)
 
 
-def _defined_rows(values):
-    """Values (N, ...) as float, without the rows that hold a nan."""
-    values = np.asarray(values, float)
-    return values[~np.isnan(values).any(tuple(range(1, values.ndim)))]
+def _by_scene(values, scenes):
+    """Values (N,) or (T, N) as one mean for each training and scene, (T, S), without nan."""
+    values = np.atleast_2d(np.asarray(values, float))
+    scenes = np.arange(values.shape[1]) if scenes is None else np.asarray(scenes)
+    return pd.DataFrame(values.T).groupby(scenes).mean().dropna().to_numpy().T
+
+
+def _mean_and_error(values, scenes):
+    """The mean of values over scenes and trainings, its standard error and degrees of freedom."""
+    table = _by_scene(values, scenes)
+    trainings, count = table.shape
+    if count < 2:
+        return (table.mean() if count else np.nan), np.nan, np.nan
+    by_training, by_scene, mean = table.mean(1), table.mean(0), table.mean()
+    squares, freedoms = [trainings * by_scene.var(ddof=1)], [count - 1]
+    if trainings > 1:
+        rest = table - by_training[:, None] - by_scene + mean
+        freedoms += [trainings - 1, (trainings - 1) * (count - 1)]
+        squares += [count * by_training.var(ddof=1), (rest**2).sum() / freedoms[2]]
+    total = max(sum(squares[:2]) - sum(squares[2:]), *squares[:2])
+    if total < 1e-20:  # nothing varies but the last digit
+        return mean, 0.0, np.nan
+    freedom = total**2 / sum(s**2 / f for s, f in zip(squares, freedoms, strict=True))
+    return mean, np.sqrt(total / table.size), freedom
 
 
 def _mean(values):

@@ -61,10 +61,10 @@ def test_one_picture_of_difference_in_60_is_none_and_perfect_networks_have_an_in
     assert difference == 0 and -0.1 < low < 0 < high < 0.1
 
 
-def test_an_estimate_has_wilsons_interval_for_hits_and_the_bootstraps_for_other_values():
+def test_an_estimate_has_wilsons_interval_for_hits_and_students_for_other_values():
     assert evaluation.estimate([1, 1, 1, np.nan]) == evaluation.accuracy_interval([1, 1, 1])
     values = np.linspace(0, 2, 30)
-    assert evaluation.estimate(values) == evaluation.bootstrap(values)
+    assert evaluation.estimate(values) == evaluation.interval(values)
     row = evaluation.summary_row("any", 3, (0.5, 0.4, 0.6)).iloc[0]
     assert row.to_dict() == {"quantity": "any", "value": 0.5, "low": 0.4, "high": 0.6, "n": 3}
 
@@ -256,78 +256,101 @@ def test_agreement_with_other_pictures_finds_what_all_maps_share():
 # ---------------------------------------------------------------- intervals and verdicts
 
 
-def test_the_bootstrap_of_0_and_1_by_hand():
-    # drawn twice, the mean is 0 or 1 in a quarter of the replicates each
-    np.testing.assert_allclose(evaluation.bootstrap([0, 1]), [0.5, 0, 1])
+def test_the_interval_of_three_pictures_by_hand():
+    # mean 1, standard error 1 / sqrt(3), Student's t with two degrees of freedom 4.303
+    np.testing.assert_allclose(evaluation.interval([0, 1, 2]), [1, 1 - 2.484, 1 + 2.484], atol=1e-3)
 
 
-def test_the_bootstrap_of_many_is_the_normal_interval():
-    values = np.random.default_rng(0).normal(size=2000)
-    effect, low, high = evaluation.bootstrap(values)
-    error = 1.96 * values.std() / 2000**0.5
-    np.testing.assert_allclose([low - effect, high - effect], [-error, error], rtol=0.1)
+def test_the_interval_over_trainings_and_scenes_by_hand():
+    # scenes 9, trainings 4, rest 1: the error is sqrt((9 + 4 - 1) / 4), freedom 144 / 98 = 1.469
+    low = 3 - 3**0.5 * 6.194
+    np.testing.assert_allclose(evaluation.interval([[1, 3], [2, 6]])[:2], [3, low], rtol=2e-3)
 
 
-def test_the_bootstrap_draws_pictures_and_not_their_parts():
-    values = np.random.default_rng(0).random(20)
-    parts = np.repeat(values[:, None], 50, axis=1)  # fifty seeds that all say the same
-    np.testing.assert_allclose(evaluation.bootstrap(parts), evaluation.bootstrap(values))
+def test_a_twin_pair_counts_once():
+    values = np.random.default_rng(0).random(30)
+    twins, scenes = np.repeat(values, 2), np.repeat(np.arange(30), 2)
+    once = evaluation.interval(values)
+    np.testing.assert_allclose(evaluation.interval(twins, scenes), once)
+    assert np.ptp(evaluation.interval(twins)[1:]) < 0.75 * np.ptp(once[1:])  # what was published
 
 
-def test_a_statistic_of_several_columns_keeps_the_pictures_together():
-    values = np.random.default_rng(0).random(20) + 1
-    columns = np.stack([2 * values, values], 1)
-    ratio = evaluation.bootstrap(columns, lambda rows: rows[:, 0].mean() / rows[:, 1].mean())
-    np.testing.assert_allclose(ratio, 2)
+def test_hits_of_twins_that_go_together_are_worth_half():
+    hits = np.random.default_rng(0).random(50) < 0.8
+    twins, scenes = np.repeat(hits, 2), np.repeat(np.arange(50), 2)
+    once = evaluation.accuracy_interval(hits)
+    np.testing.assert_allclose(evaluation.accuracy_interval(twins, scenes), once, atol=0.003)
 
 
-def test_the_bootstrap_leaves_out_what_is_undefined():
+def test_what_is_undefined_is_left_out_of_an_interval():
     values = np.random.default_rng(0).random(10)
-    assert evaluation.bootstrap(np.insert(values, 3, np.nan)) == evaluation.bootstrap(values)
-    assert np.isnan(evaluation.bootstrap([np.nan])).all()
+    with_nan = evaluation.interval(np.insert(values, 3, np.nan))
+    np.testing.assert_allclose(with_nan, evaluation.interval(values))
+    np.testing.assert_array_equal(evaluation.interval([3.0]), [3, np.nan, np.nan])
+    assert np.isnan(evaluation.interval([np.nan])).all()
 
 
-def test_one_picture_has_an_effect_and_no_interval():
-    np.testing.assert_array_equal(evaluation.bootstrap([3.0]), [3, np.nan, np.nan])
+def simulated(trainings, effect, seed):
+    """Values (T, 60) of 30 pairs of twins with an effect, about as ours vary."""
+    draw = np.random.default_rng(seed).normal
+    scenes, training = np.repeat(draw(0, 0.1, 30), 2), draw(0, 0.02, (trainings, 1))
+    return effect + scenes + training + draw(0, 0.03, (trainings, 60))
+
+
+TWINS = np.repeat(np.arange(30), 2)
+
+
+@pytest.mark.parametrize("trainings", [2, 3, 10])
+def test_of_a_thousand_intervals_hardly_any_miss_the_truth(trainings):
+    drawn = [simulated(trainings, 0.0, seed) for seed in range(1000)]
+    ends = np.array([evaluation.interval(values, TWINS)[1:] for values in drawn])
+    missed = np.mean((ends[:, 0] > 0) | (ends[:, 1] < 0))
+    assert missed < 0.08
 
 
 @pytest.mark.parametrize(
-    ("values", "baseline", "expect", "said"),
+    ("effect", "least", "most"), [(0.0, 0, 0.05), (0.05, 0, 0.05), (0.15, 0.8, 1)]
+)
+def test_how_often_a_claim_holds_without_at_and_beyond_the_smallest_effect(effect, least, most):
+    drawn = (simulated(3, effect, seed) for seed in range(1000))
+    said = [evaluation.verdict(evaluation.interval(values, TWINS), 0.05) for values in drawn]
+    assert least <= np.mean(np.array(said) == "holds") <= most
+
+
+@pytest.mark.parametrize(
+    ("values", "smallest", "said"),
     [
-        ([2.0, 3.0], 1, "above", "holds"),
-        ([2.0, 3.0], 1, "below", "fails"),
-        ([2.0, 3.0], 4, "above", "fails"),
-        ([2.0, 3.0], 4, "below", "holds"),
-        ([2.0, 3.0], 2.5, "above", "open"),
-        ([2.0, 3.0], 2, "above", "open"),  # it touches the interval
-        ([9.0], 1, "above", "open"),  # one picture
-        ([np.nan], 1, "above", "open"),
-        ([], 1, "above", "open"),
-        ([1, 1, 1], 0.4, "above", "holds"),  # Wilson's interval of 3 in 3 begins at 0.44
-        ([1, 1, 1], 0.5, "above", "open"),
+        ([2.0, 3.0, 2.0, 3.0, 2.0, 3.0], 1, "holds"),
+        ([2.0, 3.0, 2.0, 3.0, 2.0, 3.0], 4, "fails"),
+        ([2.0, 3.0, 2.0, 3.0, 2.0, 3.0], 2.5, "open"),
+        ([9.0], 1, "open"),  # one picture
+        ([9.0, 9.0, 9.0], 1, "open"),  # without any spread nothing is known of it
+        ([np.nan], 1, "open"),
+        ([], 1, "open"),
+        ([1.0] + 59 * [0.0], 0, "open"),  # one discordant picture of 60: the old rule said "holds"
     ],
 )
-def test_a_claim_holds_if_its_whole_interval_is_on_the_expected_side(
-    values, baseline, expect, said
-):
-    row = evaluation.verdict("c", "3.5", "t", values, baseline, expect=expect).iloc[0]
-    assert row["verdict"] == said
-    assert row["n"] == np.isfinite(values).sum()
+def test_a_claim_holds_or_fails_if_its_whole_interval_lies_on_one_side(values, smallest, said):
+    row = evaluation.judged([evaluation.measured(values, smallest=smallest)]).iloc[0]
+    assert row["verdict"] == said and row["scenes"] == np.isfinite(values).sum()
+    assert evaluation.verdict(evaluation.interval(values), smallest) == said
 
 
-def test_a_baseline_of_each_picture_is_paired_with_it():
-    """Values that beat each picture's own baseline by about 1 hold, however far these lie apart."""
-    baseline = np.linspace(-50, 50, 20)
-    values = baseline + 1 + np.resize([-0.1, 0.1], 20)
-    row = evaluation.verdict("c", "s", "t", values, baseline).iloc[0]
-    assert row["verdict"] == "holds" and row["effect"] == pytest.approx(1)
-    assert row["baseline"] == pytest.approx(0) and row["low"] > 0.9
-    unpaired = evaluation.verdict("c", "s", "t", values, 0.0).iloc[0]
-    assert unpaired["verdict"] == "open"
+def test_one_discordant_picture_says_nothing_and_six_on_one_side_do():
+    right = np.ones(60, bool)
+    one, six = np.arange(60) >= 1, np.arange(60) >= 6
+    assert evaluation.mcnemar(right, one) == 1 and evaluation.mcnemar(right, right) == 1
+    assert evaluation.mcnemar(right, six) == pytest.approx(2 / 64)
 
 
-def test_a_verdict_is_one_row_with_its_claim_and_its_numbers():
-    table = evaluation.verdict("claim", "3.5", "test", [2.0, 2.0, np.nan], 1.0)
-    columns = ["claim", "section", "test", "n", "effect", "low", "high", "baseline", "verdict"]
-    assert list(table) == columns
-    assert table.iloc[0].tolist() == ["claim", "3.5", "test", 2, 2.0, 2.0, 2.0, 1.0, "holds"]
+def test_holms_correction_by_hand():
+    rows = [dict(effect=1.0, low=0.5, high=1.5, smallest=0.0, p=p) for p in (0.01, 0.04, 0.03)]
+    table = evaluation.judged(rows)
+    np.testing.assert_allclose(table["p"], [0.03, 0.06, 0.06])
+    assert table["verdict"].tolist() == ["holds", "open", "open"]
+
+
+def test_p_and_interval_say_the_same():
+    values = np.random.default_rng(0).random((3, 20))
+    low = evaluation.interval(values)[1]
+    assert evaluation.measured(values, smallest=low)["p"] == pytest.approx(0.05)
