@@ -10,11 +10,11 @@ Shapes are lists of points on a plane whose unit is the head's radius, y down, h
 from collections import namedtuple
 from copy import deepcopy
 from functools import partial
-from itertools import product
+from itertools import compress, product
 
 import numpy as np
 
-from data.drawing.scenes import clutter, paint_scene, put_thing
+from data.drawing.scenes import OUTDOORS, clutter, paint_scene, pick_scene, put_thing
 from data.drawing.shapes import (
     cast_shadow,
     draw_grain,
@@ -248,7 +248,26 @@ HEADS = {  # right halves; the left ones are mirrored
         mouth=0.85,
     ),
 }
+PARTS = {  # of a head, and what each is made of
+    "face": ("face",),
+    "ears": ("ear", "inner"),
+    "eyes": ("eye", "pupil"),
+    "muzzle": ("muzzle", "nose", "mouth", "whiskers"),
+}
 MARKINGS = ("plain", "blaze", "mask", "patch", "stripes")
+
+
+def hybrid_heads():
+    """Every head that takes each of its parts from the cat or the dog, by the dog's parts.
+
+    A dict from a frozenset of names of PARTS, none (the cat) to all (the dog), to the head.
+    """
+    subsets = (compress(PARTS, bits) for bits in product((0, 1), repeat=len(PARTS)))
+    heads = {}
+    for names in map(frozenset, subsets):
+        fields = {field: getattr(HEADS["dog"], field) for name in names for field in PARTS[name]}
+        heads[names] = HEADS["cat"]._replace(**fields)
+    return heads
 
 
 def draw_look(rng):
@@ -270,13 +289,12 @@ def draw_look(rng):
     }
 
 
-def paint_head(canvas, animal, look, species, light):
-    """Paint a head on the canvas; return its opacity over the frame.
+def paint_head(canvas, animal, look, head, light):
+    """Paint a head, one of HEADS, on the canvas; return its opacity over the frame.
 
     From far to near: ears that stand, face, marking, muzzle and nose, eyes, ears that hang.
     """
     centre, radius, coat = animal["centre"], animal["radius"], animal["coat"]
-    head = HEADS[species]
     place = placing(centre, radius * np.array((look["wide"], look["tall"])), look["tilt"])
     reach = 1.2 * radius * np.linalg.norm(head.ear, axis=1).max()
     layer = new_layer(canvas.shape[0], [centre], reach, coat["fur"], place)
@@ -373,15 +391,13 @@ def draw_pet(scene, species, size=300):
     return draw_twins(scene, size)[species]
 
 
-def draw_twins(scene, size=300):
-    """The animals of one scene: a dict from species to what `draw_pet` returns.
+def draw_twins(scene, size=300, heads=HEADS):
+    """The animals of one scene: a dict from each of `heads` to what `draw_pet` returns.
 
     Some heads are small, turned, cut by the frame, half hidden by a thing, or out of focus.
     """
-    rng = np.random.default_rng((SEED, scene))
+    rng, light, radius, centre = _begin(scene, size)
     look = draw_look(np.random.default_rng((SEED, scene, 1)))
-    light, radius = draw_light(rng), rng.uniform(0.11, 0.25) * size
-    centre = (rng.uniform(0.13, 0.87) * size, rng.uniform(0.18, 0.62) * size)
     canvas = paint_scene(rng, size)
     clutter(canvas, rng, 4, light)
     animal = draw_animal(rng, radius, centre)
@@ -389,16 +405,29 @@ def draw_twins(scene, size=300):
     if rng.random() < 0.45:
         at = np.add(centre, radius * np.array((rng.uniform(-2, 2), rng.uniform(1.7, 2.8))))
         body = body * (1 - put_thing(canvas, rng, at, radius * rng.uniform(0.5, 0.9), light))
-    pictures = {name: canvas.copy() for name in HEADS}
-    heads = {name: paint_head(pictures[name], animal, look, name, light) for name in HEADS}
+    pictures = {name: canvas.copy() for name in heads}
+    painted = {name: paint_head(pictures[name], animal, look, heads[name], light) for name in heads}
     before = hide(pictures.values(), rng, centre, radius, light)
-    region = np.any([head > 0 for head in heads.values()], axis=0) & (before < 1)
+    region = np.any([head > 0 for head in painted.values()], axis=0) & (before < 1)
     grain, twins = draw_grain(rng), {}
-    for name, head in heads.items():  # each from the same random numbers
+    for name, head in painted.items():  # each from the same random numbers
         image, blur = photograph(pictures[name], deepcopy(rng), light, grain)
         animal_mask = np.maximum(body, head) * (1 - before) > 0.5
         twins[name] = image, animal_mask, grown(region, blur)
     return twins
+
+
+def is_outdoors(scene):
+    """Whether a scene is a garden, beach, snow or woods, and not a room or a cloth."""
+    rng, *_ = _begin(scene, 1)
+    return pick_scene(rng) in OUTDOORS
+
+
+def _begin(scene, size):
+    """What is drawn by lot first: the generator after it, the light, the head's radius, centre."""
+    rng = np.random.default_rng((SEED, scene))
+    light, radius = draw_light(rng), rng.uniform(0.11, 0.25) * size
+    return rng, light, radius, (rng.uniform(0.13, 0.87) * size, rng.uniform(0.18, 0.62) * size)
 
 
 def hide(canvases, rng, centre, radius, light):
@@ -429,14 +458,13 @@ def draw_both(scene, size=300):
     bodies[0] = bodies[0] * (1 - bodies[1])
     names = ("cat", "dog") if rng.random() < 0.5 else ("dog", "cat")
     faces = [draw_look(looks) for _ in names]
-    heads = [
-        paint_head(canvas, *painted, light) for painted in zip(animals, faces, names, strict=True)
-    ]
+    both = zip(animals, faces, (HEADS[name] for name in names), strict=True)
+    heads = [paint_head(canvas, *painted, light) for painted in both]
     image, blur = photograph(canvas, rng, light, draw_grain(rng))
     masks = {}
     for k, name in enumerate(names):
         visible = np.maximum(bodies[k] * (1 - heads[1 - k]), heads[k]) > 0.5
-        other = paint_head(np.zeros_like(canvas), animals[k], faces[k], names[1 - k], light)
+        other = paint_head(np.zeros_like(canvas), animals[k], faces[k], HEADS[names[1 - k]], light)
         masks[name] = (visible, grown((heads[k] > 0) | (other > 0), blur))
     return image, masks
 

@@ -187,13 +187,19 @@ def cloth(sheet, rng):
 
 
 SCENES = (room, garden, room, snow, beach, room, woods, cloth, garden)
+OUTDOORS = (garden, snow, beach, woods)
+
+
+def pick_scene(rng):
+    """One of SCENES at random."""
+    return SCENES[rng.integers(len(SCENES))]
 
 
 def paint_scene(rng, size):
     """A room, garden, field ... as a float canvas, textured, the far parts sometimes soft."""
     corners, grey = [(0, 0), (size, size)], (128, 128, 128)
     sheet = new_layer(size, corners, 0, grey, lambda at: np.multiply(at, size))
-    SCENES[rng.integers(len(SCENES))](sheet, rng)
+    pick_scene(rng)(sheet, rng)
     dabs(sheet, rng, 60 if size > 150 else 12)
     colours = sheet.colours.reduce(PIXELS)
     softness = rng.uniform(0, size / 100) * (rng.random() < 0.6)

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.drawing.pets import draw_both, draw_pet, draw_twins, hide, write_scenes
+from data.drawing import pets
+from data.drawing.pets import (
+    PARTS,
+    draw_both,
+    draw_pet,
+    draw_twins,
+    hide,
+    hybrid_heads,
+    is_outdoors,
+    write_scenes,
+)
+from data.drawing.scenes import OUTDOORS, pick_scene
 from data.drawing.shapes import photograph
 from data.images import read_image
 
@@ -55,6 +66,30 @@ def test_masks_have_a_sane_share_of_the_picture_and_a_body_shows_outside_the_hea
     assert animals.mean((1, 2)).min() > 0.05
     assert ((animals & heads).sum((1, 2)) > 0.6 * heads.sum((1, 2))).all()
     assert np.median((animals & ~heads).mean((1, 2))) > 0.05
+
+
+def test_hybrids_go_from_the_cat_to_the_dog_part_by_part():
+    drawn = draw_twins(0, SMALL, hybrid_heads())
+    pictures = {parts: image for parts, (image, *_) in drawn.items()}
+    assert len(pictures) == 2 ** len(PARTS)
+    np.testing.assert_array_equal(pictures[frozenset()], twins(0, SMALL)["cat"][0])
+    np.testing.assert_array_equal(pictures[frozenset(PARTS)], twins(0, SMALL)["dog"][0])
+    for part in PARTS:
+        assert (pictures[frozenset([part])] != pictures[frozenset()]).any()
+
+
+def test_a_scene_is_outdoors_if_such_a_place_is_painted(monkeypatch):
+    picked = []
+
+    def stop(rng, size):
+        picked.append(pick_scene(rng) in OUTDOORS)
+        raise StopIteration
+
+    monkeypatch.setattr(pets, "paint_scene", stop)
+    for scene in range(8):
+        with pytest.raises(StopIteration):
+            draw_twins(scene, SMALL)
+    assert picked == [is_outdoors(scene) for scene in range(8)] and len(set(picked)) == 2
 
 
 def test_every_picture_has_grain():
