@@ -1,7 +1,7 @@
 # `make figures` and `make test` are all that most people need; `make` alone prints help.
 
 DATASET ?= drawn-pets
-export DATASET LIMIT SMOKE VGG16_WEIGHTS PRECISION LANGUAGE IMAGE MODEL CLASS CROP
+export DATASET LIMIT SMOKE VGG16_WEIGHTS PRECISION LANGUAGE SEEDS IMAGE MODEL CLASS CROP
 
 BIN := .venv/bin
 PYTHON_HERE := PYTHONPATH=. $(BIN)/python
@@ -11,7 +11,7 @@ RUN := $(RESULTS)/notebooks
 run_of = $(patsubst notebooks/%,$(RUN)/%,$(sort $(wildcard $(addprefix notebooks/,$(1)))))
 SLICES := $(filter %-ct,$(DATASET))
 REPORT := $(call run_of,0[1-7]_*.ipynb $(if $(SLICES),,11_*.ipynb))
-EVIDENCE := $(call run_of,08_*.ipynb 09_*.ipynb)
+EVIDENCE := $(call run_of,08_*.ipynb 09_*.ipynb $(if $(filter drawn-pets,$(DATASET)),12_*.ipynb))
 COVID := $(call run_of,0[1-7]_*.ipynb 10_*.ipynb)
 APPENDIX := $(call run_of,A*.ipynb)
 SITE := $(RESULTS)/site/index.html
@@ -20,7 +20,7 @@ SITE := $(RESULTS)/site/index.html
 SWITCHES := LIMIT=$(LIMIT) VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LANGUAGE)
 
 # Tests are about the defaults, whatever is set outside.
-DEFAULTS := DATASET= LIMIT= SMOKE= PRECISION= LANGUAGE= VGG16_WEIGHTS= IMAGE= MODEL= CLASS= CROP=
+DEFAULTS := DATASET= LIMIT= SMOKE= PRECISION= LANGUAGE= SEEDS= VGG16_WEIGHTS= IMAGE= MODEL= CLASS= CROP=
 
 # One run of a data set at a time: a second one says so and waits.
 define alone
@@ -43,9 +43,9 @@ figures: $(READY) ## the report: run notebooks 01-07 and 11, and draw its Figure
 	@printf '%s\n' "Figures, in print quality (PNG and PDF):" '  $(RESULTS)/figures/figure_1.png' \
 	    '  $(RESULTS)/figures/comparison.png' "The notebooks as they ran:" '  $(RUN)/'
 
-evidence: $(READY) ## the report's claims, measured: run 08 and 09, and what they read
+evidence: $(READY) ## what can be trusted: run 08, 09 and 12; SEEDS=10 trains more networks than three
 	$(call alone,$(EVIDENCE))
-	@printf '%s\n' "The verdicts:" '  $(RESULTS)/tables/verdicts.csv' "The notebooks as they ran:" '  $(RUN)/'
+	@printf '%s\n' "The verdicts:" '  $(RESULTS)/figures/claims.png' '  $(RESULTS)/tables/verdicts.csv' "The notebooks as they ran:" '  $(RUN)/'
 
 covid: $(READY) ## slices of a lung: run 01-07 and 10 on DATASET=drawn-ct, or on sarscov2-ct
 ifeq ($(SLICES),)
@@ -74,6 +74,7 @@ base: $(READY) ## VGG-16 from random weights, on the photographs of DATASET: wan
 
 made:
 	@mkdir -p $(RUN) && echo "$(SWITCHES)" | cmp -s - $(RUN)/settings || echo "$(SWITCHES)" > $(RUN)/settings
+	@echo "$(SEEDS)" | cmp -s - $(RUN)/seeds || echo "$(SEEDS)" > $(RUN)/seeds
 	@if $(MAKE) -q $(WANTED); then echo "Nothing to do, all is up to date."; \
 	else $(MAKE) -s -j1 --no-print-directory $(WANTED); fi
 
@@ -101,16 +102,17 @@ peers: requirements-peers.txt ## install PyTorch, Captum and pytorch-grad-cam on
 	@$(BIN)/python -m venv --clear .venv-peers && .venv-peers/bin/pip install --quiet -r $<
 
 ifeq ($(RESULTS),results/dogs-vs-cats)
-publish: figures # of photographs only numbers may be published
+publish: figures evidence # of photographs only numbers may be published
 	@cp -p $(RESULTS)/tables/summary.csv figures/photographs.csv
+	@cp -p $(RESULTS)/tables/verdicts.csv figures/photographs_verdicts.csv
 else
 publish: ## put the outputs of the default run into notebooks/, and its figures into figures/
 	@test $(RUN) = results/drawn-pets/notebooks \
 	    || { echo "Only drawn pictures may be published: leave DATASET and SMOKE out."; exit 1; }
 	@$(MAKE) --no-print-directory figures evidence appendix covid
 	@cp -p $(REPORT) $(EVIDENCE) $(APPENDIX) results/drawn-ct/notebooks/10_*.ipynb notebooks/
-	@cp -p $(addprefix $(RESULTS)/figures/,figure_1.png comparison.png your_own_picture.png) \
-	    $(RESULTS)/tables/verdicts.csv results/drawn-ct/figures/covid_ct.png figures/
+	@cp -p $(addprefix $(RESULTS)/figures/,figure_1.png comparison.png your_own_picture.png claims.png planted_cue.png) \
+	    $(addprefix $(RESULTS)/tables/,verdicts.csv trust.csv) results/drawn-ct/figures/covid_ct.png figures/
 endif
 
 clean: ## remove what the notebooks wrote, but never data or trained networks
@@ -122,6 +124,9 @@ clean: ## remove what the notebooks wrote, but never data or trained networks
 $(RUN)/settings:
 	@mkdir -p $(RUN) && echo "$(SWITCHES)" > $@
 
+$(RUN)/seeds:
+	@mkdir -p $(RUN) && echo "$(SEEDS)" > $@
+
 $(RUN)/01_download_data.ipynb: $(RUN)/settings $(wildcard utils/*.py data/*.py data/drawing/*.py)
 $(RUN)/02_fine_tune_vgg16.ipynb: $(RUN)/01_download_data.ipynb
 $(RUN)/03_saliency_maps.ipynb: $(RUN)/02_fine_tune_vgg16.ipynb
@@ -131,7 +136,8 @@ $(RUN)/06_grad_cam.ipynb: $(RUN)/05_cam.ipynb
 $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
 $(addprefix $(RUN)/,04_smoothgrad.ipynb 05_cam.ipynb 07_comparison.ipynb): $(wildcard figures/photographs.csv)
 $(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb notebooks/more_techniques.py
-$(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb notebooks/evidence.py
+$(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb notebooks/evidence.py $(RUN)/seeds $(wildcard figures/*verdicts.csv)
+$(RUN)/12_can_maps_be_trusted.ipynb: $(RUN)/08_more_techniques.ipynb $(RUN)/09_evidence.ipynb notebooks/trust.py
 $(RUN)/10_covid_ct.ipynb: $(RUN)/07_comparison.ipynb $(wildcard notebooks/covid/*.py)
 $(RUN)/11_your_own_picture.ipynb: $(RUN)/settings $(wildcard notebooks/own_picture.py notebooks/familiar.py \
     notebooks/keras_files.py utils/*.py data/*.py data/*.npz data/drawing/*.py)

@@ -1,47 +1,85 @@
-"""Notebook 09 alone: measures of many networks and noisy copies, a planted cue, and its figures.
+"""Notebook 09 alone: the report's claims, what is measured of each training, and its figures."""
 
-The cue is a small tag in the corner of pictures of one class: evidence whose place is known for
-certain. A network that learns from tagged pictures may look at the tag, like the one that knew
-horses by a photographer's mark (Lapuschkin et al. 2019). Whether it does, its accuracy tells;
-whether a map shows it, the energy in the tag's region tells.
-"""
-
-from itertools import permutations
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from joblib import Memory
 from scipy.fft import dctn, idctn
 
 from utils import attention, evaluation, model, settings
-from utils.plotting import caption, draw_map, word
+from utils.evaluation import energy_inside, total_variation
+from utils.plotting import SMALL, above_and_below, caption, curve, enlarge
 
-SIDE, SQUARE = 16, 4  # of the tag and of its squares, in pixels of a picture of side 150
-EDGE = 4  # pixels left free: at the very edge the zero padding drowns the tag
-PLACE = np.s_[:, EDGE : EDGE + SIDE, EDGE : EDGE + SIDE]  # top left, in arrays (N, H, W, ...)
-SMALL = {"image.interpolation": "antialiased"}  # of pictures that are shown below their size
+# What is measured of a network is kept, so that a run that was stopped goes on.
+memory = Memory(settings.RESULTS_DIR / "kept", verbose=0)
+
+PART = "a twentieth of the map: less is hardly seen"
+SHARE = "a fifth of the scale"
+CLAIMS = pd.DataFrame(
+    [  # claim, section of the report, what is measured, its smallest effect that matters, why
+        ("1", "The saliency map lies on the animal", "3.1, 3.5",
+         "share of the map on the animal, minus the best baseline's", 0.05, PART),
+        ("2a", "The saliency map lies on the head", "3.5",
+         "share of the map on the head, minus the best baseline's", 0.05, PART),
+        ("2b", "Grad-CAM lies on the head", "3.5",
+         "share of the map on the head, minus the best baseline's", 0.05, PART),
+        ("3a", "SmoothGrad is less noisy than the saliency map", "3.2, 3.5",
+         "how much less the map varies from pixel to pixel, as a share", 0.2, SHARE),
+        ("3b", "SmoothGrad finds more than a blur of the saliency map would", "3.2, 3.5",
+         "share of the map on the head, minus that of the equally smooth blur", 0.05, PART),
+        ("4a", "With n = 50 samples another seed changes little", "3.2.3",
+         "correlation of two maps of 50 samples each", 0.95, "twins to the eye"),
+        ("4b", "It takes about n = 50 for that", "3.2.3",
+         "n at which two maps correlate to 0.95", 25.0, "half of 50"),
+        ("5a", "σ = 0.2 is good: the network still knows the picture", "3.2.3",
+         "share of the noisy copies that keep their class", 0.95, "one copy of twenty may change"),
+        ("5b", "σ = 0.3 is good: the network still knows the picture", "3.2.3",
+         "share of the noisy copies that keep their class", 0.95, "one copy of twenty may change"),
+        ("6", "The classifier that CAM needs costs accuracy", "3.3.4",
+         "accuracy with the dense classifier, minus that with pooling", 0.01, "one picture of 100"),
+        ("7", "Grad-CAM shows without that classifier what CAM shows with it", "3.4",
+         "rank correlation of the two maps, minus that of two pictures' maps", 0.2, SHARE),
+        ("8", "The techniques agree", "3.5",
+         "the same, of the two techniques that agree least", 0.2, SHARE),
+    ],
+    columns=["key", "claim", "section", "measured", "smallest", "why"],
+).set_index("key")  # fmt: skip
 
 
-# ---------------------------------------------------------------- maps of many networks
+VERDICT_COLOURS = {"holds": "#1b7837", "fails": "#b2182b", "open": "#7f7f7f"}
 
 
-def quick_maps(network, images, class_index, n=5, sigma=0.2):
-    """Maps of the three techniques that explain any network, as a dict; n, sigma: SmoothGrad's."""
+# ---------------------------------------------------------------- measured of many networks
+
+
+def maps_of(network, pooling, images, class_index, n, sigma):
+    """The maps of the report's four techniques on two networks, a dict; n, sigma: SmoothGrad's."""
     return {
         "saliency": attention.saliency_map(network, images, class_index),
         "smoothgrad": attention.smoothgrad(network, images, class_index, n=n, sigma=sigma),
+        "cam": attention.cam(pooling, images, class_index),
         "grad_cam": attention.grad_cam(network, images, class_index),
     }
 
 
-def cascade(network, steps, draw):
-    """What `draw` makes of a network as it is, and made random down to each of the layers `steps`.
+@memory.cache(ignore=["network", "pooling"])
+def of_training(known, network, pooling, images, class_index, masks, n, sigma):
+    """What the claims ask of one training of both networks: (energies, noise, coarse maps).
 
-    A list, one entry longer than steps. A layer that the network lacks changes nothing.
+    known: the networks' fingerprints. masks: a dict from region to (N, H, W). energies: a dict from
+    (technique, region) to two rows (2, N), of the map itself and of another picture's map; noise:
+    see `noise`; coarse: a dict from technique to maps on the grid of the last convolution.
     """
-    drawn = {None: draw(network)}
-    drawn |= {name: draw(n) for name, n in model.randomised(network) if name in steps}
-    return list(pd.Series(drawn).reindex([None, *steps]).ffill())
+    maps = maps_of(network, pooling, images, class_index, n, sigma)
+    energies = {
+        (technique, region): [energy_inside(np.roll(large, k, 0), mask) for k in (0, 1)]
+        for technique, large in ((t, enlarge(m)) for t, m in maps.items())
+        for region, mask in masks.items()
+    }
+    coarse = {technique: evaluation.averaged(m, settings.GRID) for technique, m in maps.items()}
+    return energies, noise(maps, masks[settings.REGIONS[-1]]), coarse
 
 
 def noisy_copies(image, n, sigma):
@@ -50,49 +88,54 @@ def noisy_copies(image, n, sigma):
     return image + np.float32(sigma * np.ptp(np.float32(image))) * noise
 
 
-def split_half(network, image, class_index, counts, sigma):
-    """How two SmoothGrad maps of n samples each, none in common, correlate: (r(n), r_1).
+@memory.cache(ignore=["network"])
+def split_half(known, network, images, class_index, counts, sigma):
+    """How two SmoothGrad maps of n samples each, none in common, correlate: (N, k) and (N,).
 
-    r(n) at each n of counts, from 2 max(counts) samples of one picture; r_1 is the mean over as
-    many pairs of single samples.
+    The correlation at each n of counts, from 2 max(counts) samples of each picture; and r_1, the
+    mean over as many pairs of single samples. known: the network's fingerprint.
     """
-    copies = noisy_copies(image, 2 * max(counts), sigma)
-    samples = attention.saliency_map(network, copies, class_index)
-    a, b = samples[0::2], samples[1::2]
-    grown = [np.stack([half[:n].mean(0) for n in counts]) for half in (a, b)]
-    return evaluation.correlation(*grown), evaluation.correlation(a, b).mean()
+    measured, single = [], []
+    for image, c in zip(images, class_index, strict=True):
+        copies = noisy_copies(image, 2 * max(counts), sigma)
+        samples = attention.saliency_map(network, copies, c)
+        halves = samples[0::2], samples[1::2]
+        grown = [np.stack([half[:n].mean(0) for n in counts]) for half in halves]
+        measured.append(evaluation.correlation(*grown))
+        single.append(evaluation.correlation(*halves).mean())
+    return np.array(measured), np.array(single)
 
 
-def retention(network, images, class_index, n, sigma):
-    """The share of each picture's n noisy copies that the network takes for the class, (N,)."""
+def foretold(single, counts):
+    """What one pair of samples foretells of n: r = n r_1 / (1 + (n - 1) r_1), (N, k).
+
+    single: r_1, (N,). Spearman 1910; Brown 1910.
+    """
+    n, r = np.array(counts), single[:, None]
+    return n * r / (1 + (n - 1) * r)
+
+
+def enough(single, r=0.95):
+    """The n at which two maps of n samples correlate to r, the same formula solved for n, (N,)."""
+    return r * (1 - single) / ((1 - r) * single)
+
+
+@memory.cache(ignore=["network"])
+def retention(known, network, images, n, sigma):
+    """The share of each picture's n noisy copies that the network answers as the picture, (N,)."""
+    answer = model.logits(network, images).argmax(1)
     copies = (attention.noisy(images, sigma, seed) for seed in range(n))
-    return np.mean([model.logits(network, c).argmax(1) == class_index for c in copies], axis=0)
+    return np.mean([model.logits(network, c).argmax(1) == answer for c in copies], axis=0)
 
 
-def under_noise(network, images, class_index, masks, n, sigma):
-    """What sigma does to pictures and to their SmoothGrad maps, (N, 4).
-
-    The share of the n copies that keep their class, the share of their values that leave 0..255,
-    the map's energy in the masks (N, H, W), and its total variation.
-    """
-    kept = retention(network, images, class_index, n, sigma)
-    copies = np.stack([noisy_copies(image, n, sigma) for image in images])
-    outside = ((copies < 0) | (copies > 255)).mean((1, 2, 3, 4))
+@memory.cache(ignore=["network"])
+def under_noise(known, network, images, class_index, masks, n, sigma):
+    """What sigma does to SmoothGrad's maps: their total variation and energy in masks, (N, 2)."""
     maps = attention.smoothgrad(network, images, class_index, n=n, sigma=sigma)
-    energy, variation = evaluation.energy_inside(maps, masks), evaluation.total_variation(maps)
-    return np.stack([kept, outside, energy, variation], axis=1)
+    return np.stack([total_variation(maps), energy_inside(maps, masks)], axis=1)
 
 
-def over_seeds(seeded, a, b):
-    """Mean rank correlation of technique a on one training with b on another, over all such pairs.
-
-    seeded: for each training a dict from technique to maps (N, h, w) of the same pictures.
-    """
-    pairs = permutations(seeded, 2)
-    return np.mean([evaluation.rank_correlation(one[a], other[b]).mean() for one, other in pairs])
-
-
-# ---------------------------------------------------------------- measures of a map
+# ---------------------------------------------------------------- measures of maps
 
 
 def same_variation_blur(maps, target):
@@ -115,179 +158,99 @@ def same_variation_blur(maps, target):
     return idctn(spectrum * np.exp(-(high**2) * decay), axes=(1, 2))
 
 
-def high_frequency_share(maps):
-    """The share of each map's energy above a quarter of the Nyquist frequency, (N,).
+def noise(maps, heads):
+    """What claim 3 asks of maps: how much less SmoothGrad varies, and its energy beyond a blur.
 
-    Energy: the squared 2-D Fourier transform without the mean. The frequency is radial, the length
-    of (down, across): above 1/8 of a cycle per pixel, waves shorter than 8 pixels. 0 for a flat
-    map; 1 - pi / 64, or 0.95, for white noise.
+    maps: "saliency" and "smoothgrad" (N, H, W); heads: masks (N, H, W). Each is (N,).
     """
-    maps = np.float32(maps)  # whose mean in float64 is exact if they are flat
-    maps = maps - maps.mean((1, 2), keepdims=True, dtype=float)
-    energy = np.abs(np.fft.fft2(maps)) ** 2
-    down, across = (np.fft.fftfreq(side) for side in maps.shape[1:])
-    fast = np.hypot(down[:, None], across) > 1 / 8
-    return evaluation.ratio(np.sum(energy, (1, 2), where=fast), energy.sum((1, 2)))
+    variation = total_variation(maps["smoothgrad"])
+    blur = same_variation_blur(maps["saliency"], variation)
+    beyond = energy_inside(maps["smoothgrad"], heads) - energy_inside(blur, heads)
+    return {"3a": 1 - variation / total_variation(maps["saliency"]), "3b": beyond}
 
 
-def gini(maps):
-    """How unequal each map's absolute values are, (N,): 0 if all are equal, 1 - 1/n for one pixel.
+def agreement(coarse, shift=0, others=None):
+    """Rank correlation of each two techniques' maps of one picture, {(a, b): (N,)}.
 
-    sum_i (2i - n - 1) x_i / (n sum_i x_i) over the n values x_i in ascending order. It grows with
-    n: compare maps of one grid only. Hurley and Rickard 2009.
+    coarse: maps (N, h, w) on one grid. Saliency with SmoothGrad is left out: one is made of the
+    other. With a shift, of picture i with picture i + shift. others: the second technique's maps
+    come from there, from another training.
     """
-    values = np.sort(np.abs(maps).reshape(len(maps), -1).astype(float), axis=1)
-    n = values.shape[1]
-    return evaluation.ratio(values @ (2.0 * np.arange(1, n + 1) - n - 1), n * values.sum(1))
+    pairs = [("saliency", "cam"), ("saliency", "grad_cam"), ("smoothgrad", "cam")]
+    pairs += [("smoothgrad", "grad_cam"), ("cam", "grad_cam")]
+    others = coarse if others is None else others
+    return {
+        (a, b): evaluation.rank_correlation(coarse[a], np.roll(others[b], -shift, 0))
+        for a, b in pairs
+    }
 
 
-def deletion(network, images, maps, class_index, steps=9, seed=settings.SEED):
-    """How much of the margin is left while the cells that a map ranks first vanish, (N, steps).
+def rehearsed(values, scenes, smallest, draws=1000, seed=settings.SEED):
+    """How often the verdict would be "holds", were the effect 0, `smallest`, and twice that.
 
-    Maps are averaged to the grid of the last convolution, so that all delete cells of one shape; a
-    cell vanishes in the picture's mean colour. margin: the class's logit minus the largest other,
-    as a share of the clean picture's. Ties fall in one random order. After Petsiuk et al. 2018, who
-    take the probability, which says little while it stays near 1.
+    Drawn from normal trainings, scenes and pictures that vary as `values` (T, N) do.
     """
-    cells = settings.GRID**2
-    values = evaluation.averaged(maps, settings.GRID).reshape(len(maps), cells)
-    shuffled = np.random.default_rng(seed).permutation(cells)
-    ranks = np.argsort(shuffled[np.argsort(-values[:, shuffled], axis=1, kind="stable")], axis=1)
-    where = np.arange(images.shape[1]) * settings.GRID // images.shape[1]
-    ranks = ranks.reshape(-1, settings.GRID, settings.GRID)[:, where][:, :, where]
-    gone = (ranks < cells * k / steps for k in range(steps + 1))
-    pictures = (evaluation.paint_over(images, masks) for masks in gone)
-    clean, *left = (_margins(network, some, class_index) for some in pictures)
-    return np.stack(left, axis=1) / clean[:, None]
+    values = np.atleast_2d(values)
+    mean = pd.DataFrame(values.T).groupby(np.asarray(scenes)).transform("mean").to_numpy().T
+    spread = values.mean(1).std(ddof=1) if len(values) > 1 else 0.0
+    of_scene, of_picture = mean.mean(0).std(ddof=1), (values - mean).std()
+    rng, index = np.random.default_rng(seed), np.unique(scenes, return_inverse=True)[1]
+    said = {effect: 0 for effect in (0.0, smallest, 2 * smallest)}
+    for _ in range(draws):
+        drawn = rng.normal(0, spread, (len(values), 1)) + rng.normal(0, of_picture, values.shape)
+        drawn = drawn + rng.normal(0, of_scene, index.max() + 1)[index]
+        effect, low, high = evaluation.interval(drawn, scenes)
+        for truth in said:
+            said[truth] += low + truth > smallest
+    return {truth: count / draws for truth, count in said.items()}
 
 
-def _margins(network, images, class_index):
-    """The class's logit minus the largest other, (N,)."""
-    scores = model.logits(network, images)
-    classes = np.broadcast_to(class_index, len(images))
-    own = np.arange(scores.shape[1]) == classes[:, None]
-    return scores[own] - np.where(own, -np.inf, scores).max(axis=1)
-
-
-# ---------------------------------------------------------------- the planted cue
-
-
-def tag():
-    """The tag, uint8 (SIDE, SIDE, 3): a small chess board in black and white."""
-    down, across = np.indices((SIDE, SIDE)) // SQUARE
-    return np.repeat(((down + across) % 2 * 255)[..., None], 3, axis=2).astype("uint8")
-
-
-def tagged(images, chosen=True):
-    """A copy of pictures (N, H, W, 3) with the tag in the top left corner where `chosen` (N,)."""
-    images = np.array(images)
-    images[PLACE] = np.where(np.reshape(chosen, (-1, 1, 1, 1)), tag(), images[PLACE])
-    return images
-
-
-def region(images):
-    """Where the tag is or would be in pictures (N, H, W, 3), bool (N, H, W)."""
-    mask = np.zeros(images.shape[:3], bool)
-    mask[PLACE] = True
-    return mask
-
-
-def dosed(images, labels, dose, class_index, seed=settings.SEED):
-    """The pictures with the tag on a share `dose` (0..1) of one class, the same each time.
-
-    A larger dose tags the same pictures and more. The number of tagged pictures is rounded.
-    """
-    candidates = np.random.default_rng(seed).permutation(np.flatnonzero(labels == class_index))
-    chosen = np.isin(np.arange(len(labels)), candidates[: round(dose * len(candidates))])
-    return tagged(images, chosen)
+def published(name):
+    """The claims that have an answer in figures/<name>.csv, by key; none without such a file."""
+    path = settings.ROOT / "figures" / f"{name}.csv"
+    if not path.exists():
+        return pd.DataFrame(columns=["effect", "low", "high", "verdict"]).rename_axis("key")
+    table = pd.read_csv(path, dtype={"key": str}).set_index("key")
+    return table[table["scenes"] > 0]
 
 
 # ---------------------------------------------------------------- figures
 
 
-def curve(ax, x, values, label=""):
-    """One line of effects, from (k, 3) effects with their low and high ends, which are a band."""
-    effect, low, high = np.transpose(values)
-    (line,) = ax.plot(x, effect, "o-", markersize=3.5, label=label)
-    ax.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+def dot_plot(rows, dots, photographs):
+    """Every claim's effect with its interval and trainings, beside its smallest effect, a line.
 
-
-def _above_and_below(shape, panels, heights, sharey=False):
-    """A figure, its axes for pictures above, (rows, columns) = `shape`, and its panels below.
-
-    heights: of both halves, in inches.
+    rows: a table from a claim's key to claim, effect, low, high, smallest, verdict, on drawn
+    pictures; photographs: the same of photographs, for some of the keys; dots: from a key to one
+    value for each training. Each claim has a scale of its own.
     """
-    fig = plt.figure(figsize=(7.6, sum(heights)))
-    above, below = fig.subfigures(2, 1, height_ratios=heights)
-    pictures = above.subplots(*shape, squeeze=False)
-    for ax in pictures.flat:
-        ax.axis("off")
-    return fig, pictures, below.subplots(1, panels, sharey=sharey, squeeze=False)[0]
-
-
-@plt.rc_context(SMALL)
-def planted_cue(image, mask, maps, doses, accuracy, lifts):
-    """What a tag in training does to maps of a tagged picture, above, and to the network, below.
-
-    image (H, W, 3) with the tag in mask (H, W); maps a dict from technique to a map for each dose;
-    accuracy and lifts dicts from a line's name to (doses, 3) values with their interval.
-    """
-    shape, heights = (len(maps), 1 + len(doses)), (1.25 * len(maps), 2.8)
-    fig, axes, (left, right) = _above_and_below(shape, 2, heights)
-    _maps_by_dose(axes, image, mask, maps, doses)
-    for ax, lines in ((left, accuracy), (right, lifts)):
-        for name, values in lines.items():
-            curve(ax, doses, values, word(name))
-        ax.set_xticks(doses, [f"{dose:.0%}" for dose in doses])
-    right.axhline(1, color="0.5", linewidth=0.8, linestyle=":", label="a map that knows nothing")
-    left.set(ylabel="accuracy", ylim=(-0.02, 1.02))
-    right.set(ylabel="energy on the tag over its area", ylim=0)
-    for ax, place in ((left, "lower left"), (right, "upper left")):
-        ax.legend(frameon=False, loc=place)
-    caption(fig, "pictures of the class that wear the tag in training")
-    return fig
-
-
-def _maps_by_dose(axes, image, mask, maps, doses):
-    """The picture and its tag in the first column, then a row of maps for each technique."""
-    corner = image[: SIDE + 2 * EDGE, : SIDE + 2 * EDGE]
-    names = word("original"), "the tag, enlarged"
-    for ax, picture, name in zip(axes[:, 0], (image, corner), names, strict=False):
-        ax.imshow(picture)
-        ax.set_title(name)
-    for line, (technique, row) in zip(axes[:, 1:], maps.items(), strict=True):
-        for ax, dose, heatmap in zip(line, doses, row, strict=True):
-            draw_map(ax, heatmap, image)
-            ax.contour(mask, [0.5], colors="white", linewidths=0.6)
-            ax.set_title(f"{word(technique)}, {dose:.0%}", fontsize=8)
-
-
-@plt.rc_context(SMALL)
-def randomisation(image, maps, layers, similarity, baselines):
-    """Maps of one picture, and how alike all maps stay, while a network is made random.
-
-    maps: a dict from technique to the picture's map at each step; layers: the steps, the trained
-    network first; similarity: a dict from technique to (steps, 3) values with their interval;
-    baselines: a dict from technique to the similarity of maps of different pictures and to edges.
-    """
-    shape, heights = (len(maps), len(layers)), (0.9 * len(maps), 3.5)
-    fig, axes, panels = _above_and_below(shape, len(similarity), heights, sharey=True)
-    for line, (technique, row) in zip(axes, maps.items(), strict=True):
-        line[0].text(-0.08, 0.5, word(technique), transform=line[0].transAxes, ha="right")
-        for ax, heatmap in zip(line, row, strict=True):
-            draw_map(ax, heatmap, image)
-    for ax, layer in zip(axes[0], layers, strict=True):
-        ax.set_title(layer.replace("_", "\n"), fontsize=7)
-    for ax, (technique, values) in zip(panels, similarity.items(), strict=True):
-        curve(ax, [layer.replace("_", " ") for layer in layers], values)
-        names = "map of another picture", "edges of the picture"
-        for name, style, value in zip(names, ("--", ":"), baselines[technique], strict=True):
-            ax.axhline(value, color="0.4", linewidth=0.9, linestyle=style, label=name)
-        ax.set_title(word(technique))
-        ax.tick_params("x", labelrotation=90, labelsize=7)
-    panels[0].set_ylabel("rank correlation with\nthe trained network's map")
-    panels[-1].legend(frameon=False, fontsize=7)
-    caption(fig, "randomised from the logits down to")
+    fig, ax = plt.subplots(figsize=(8, 0.52 * len(rows) + 0.9))
+    for y, row in enumerate(rows.itertuples()):
+        lines = [(y - 0.13, "o", row)]
+        if row.Index in photographs.index:
+            lines.append((y + 0.17, "D", photographs.loc[row.Index]))
+        ends = [end for *_, line in lines for end in (line.low, line.high, line.effect)]
+        scale = np.nanmax(np.abs(np.subtract([*ends, *dots.get(row.Index, [])], row.smallest)))
+        for at, marker, line in lines:
+            colour = VERDICT_COLOURS.get(line.verdict, "0.5")
+            low, effect, high = (
+                np.subtract((line.low, line.effect, line.high), row.smallest) / scale
+            )
+            ax.plot([low, high], [at, at], color=colour, linewidth=2)
+            ax.plot(effect, at, marker, color=colour, markersize=5)
+            ax.text(1.06, at, f"{line.effect:.3g}, {line.verdict}", color=colour, va="center")
+        trained = np.subtract(dots.get(row.Index, []), row.smallest) / scale
+        ax.plot(trained, np.full(len(trained), y - 0.13), ".", color="0.2", markersize=3)
+    ax.axvline(0, color="0.4", linewidth=0.8)
+    ax.set_yticks(range(len(rows)), [fill(claim, 34) for claim in rows["claim"]], fontsize=8)
+    ax.set(xlim=(-1.05, 1.05), xticks=[0], xticklabels=["smallest effect\nthat matters"])
+    ax.invert_yaxis()
+    ax.set_title("← short of it      beyond it →", fontsize=8)
+    caption(
+        fig,
+        "● drawn pictures, a dot for each training; ◆ photographs. Lines: 95 % intervals.",
+        ours=False,
+    )
     return fig
 
 
@@ -309,7 +272,7 @@ def sweep(images, titles, x, panels, label):
 
     panels: a dict from the measure's name to (len(x), 3) values with their interval.
     """
-    fig, (top,), bottom = _above_and_below((1, len(images)), len(panels), (1.1, 2.1))
+    fig, (top,), bottom = above_and_below((1, len(images)), len(panels), (1.1, 2.1))
     for ax, image, text in zip(top, images, titles, strict=True):
         ax.imshow(image)
         ax.set_title(text)

@@ -28,7 +28,17 @@ TEMPLATES = Path(__file__).parent
 NOTEBOOKS = settings.RESULTS_DIR / "notebooks"
 SITE = settings.RESULTS_DIR / "site"
 STATIC = ("style.css", "theme.js", "gallery.js", "formulas.woff2")
-VERDICTS = ("claim", "test", "baseline", "effect", "low", "high", "n", "verdict")  # of its table
+VERDICTS = (
+    "claim",
+    "measured",
+    "smallest",
+    "effect",
+    "low",
+    "high",
+    "scenes",
+    "trainings",
+    "verdict",
+)
 HERO = 1600  # pixels; the width of the picture on the index
 
 

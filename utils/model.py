@@ -285,6 +285,11 @@ def train(
     return model, history
 
 
+def fingerprint(name):
+    """What the training of the network of that name is known by, from the file beside it."""
+    return _record(settings.MODELS / f"vgg16_{name}.keras")["fingerprint"]
+
+
 def _fingerprint(recipe, *arrays):
     """A short name for a training: its settings, its base and every byte of its data."""
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())

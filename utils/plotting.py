@@ -17,6 +17,7 @@ STYLE = {
     "axes.spines.right": False,
     "image.interpolation": "nearest",
 }
+SMALL = {"image.interpolation": "antialiased"}  # of pictures that are shown below their size
 WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portuguese
     "original": ("Original picture", "Imagem original"),
     "saliency": ("Saliency map", "Mapa de saliência"),
@@ -233,28 +234,21 @@ def comparison(images, maps, rows, outlines=None):
     return fig
 
 
-def forest(rows, seeds, label):
-    """One line per row: the value with its interval, its best baseline, and other seeds as dots.
+def curve(ax, x, values, label="", style="o-"):
+    """One line of effects, from (k, 3) effects with their low and high ends, which are a band."""
+    effect, low, high = np.transpose(values)
+    (line,) = ax.plot(x, effect, style, markersize=3.5, label=label)
+    ax.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
 
-    rows: a table with name, effect, low, high, baseline; seeds: a dict from name to other values.
+
+def above_and_below(shape, panels, heights, sharey=False):
+    """A figure, its axes for pictures above, (rows, columns) = `shape`, and its panels below.
+
+    heights: of both halves, in inches.
     """
-    fig, ax = plt.subplots(figsize=(7, 0.3 * len(rows) + 1))
-    y = np.arange(len(rows))
-    dots = [(value, i) for i, name in enumerate(rows["name"]) for value in seeds.get(name, [])]
-    ax.hlines(y, rows["low"], rows["high"], color="C0", linewidth=2)
-    ax.plot(rows["effect"], y, "o", color="C0", label="mean, 95 % interval over pictures")
-    if dots:
-        ax.plot(
-            *np.transpose(dots),
-            "o",
-            color="C1",
-            ms=4,
-            mec="white",
-            label="trainings with other seeds",
-        )
-    ax.plot(rows["baseline"], y, "|", color="0.3", ms=13, mew=2, label="best baseline")
-    ax.set_yticks(y, rows["name"])
-    ax.invert_yaxis()
-    ax.set(xlabel=label, xlim=0)
-    fig.legend(frameon=False, loc="outside upper center", ncols=3, fontsize=8)
-    return fig
+    fig = plt.figure(figsize=(7.6, sum(heights)))
+    above, below = fig.subfigures(2, 1, height_ratios=heights)
+    pictures = above.subplots(*shape, squeeze=False)
+    for ax in pictures.flat:
+        ax.axis("off")
+    return fig, pictures, below.subplots(1, panels, sharey=sharey, squeeze=False)[0]

@@ -62,8 +62,8 @@ def write_results(folder, generator):
         files.save_table(f"predictions_{network}", rows)
     for technique, found in maps.items():
         files.save_maps(technique, found, rows)
-    verdict = evaluation.judged("1. so", "3.1", "so, or not", 4, (0.70049, 0.6, 0.8), 0.5)
-    files.save_table("verdicts", verdict)
+    row = evaluation.measured([0.7, 0.70098, 0.7], smallest=0.5)
+    files.save_table("verdicts", evaluation.judged([row]).assign(claim="so", measured="much"))
     return maps
 
 
@@ -96,8 +96,7 @@ def test_the_index_leads_to_notebooks_and_gallery_and_shows_the_verdicts(made):
     assert "<b>01 A page</b>Is it read?" in page
     assert re.search(r'href="gallery.html">Look at 3 pictures', page)
     cells = re.findall("<t[hd]>(.*?)</t[hd]>", page)
-    assert cells[:8] == ["claim", "test", "n", "effect", "low", "high", "baseline", "verdict"]
-    assert cells[8:] == ["1. so", "so, or not", "4", "0.7", "0.6", "0.8", "0.5", "holds"]
+    assert {"claim", "measured", "so", "much", "3", "0.7", "holds"} <= set(cells)
 
 
 def test_links_between_pages_lead_to_pages_that_are_there(made):

@@ -178,13 +178,3 @@ def test_learning_curves_begin_at_epoch_1():
 def test_a_contact_sheet_begins_a_row_where_one_is_full(pictures):
     fig = plotting.contact_sheet(pictures[0], ["a", "b", "c"], columns=2)
     assert [ax.get_title() for ax in fig.axes] == ["a", "b", "c", ""]
-
-
-def test_a_forest_has_an_effect_the_dots_a_baseline_and_an_interval_in_each_row():
-    rows = pd.DataFrame(
-        [("a", 0.5, 0.4, 0.6, 0.2)], columns=["name", "effect", "low", "high", "baseline"]
-    )
-    ax = plotting.forest(rows, {"a": [0.45, 0.55]}, "energy").axes[0]
-    assert [list(line.get_xdata()) for line in ax.lines] == [[0.5], [0.45, 0.55], [0.2]]
-    assert ax.collections[0].get_segments()[0][:, 0].tolist() == [0.4, 0.6]
-    assert ax.get_yticklabels()[0].get_text() == "a"
