@@ -137,7 +137,8 @@ $(RUN)/07_comparison.ipynb: $(RUN)/04_smoothgrad.ipynb $(RUN)/06_grad_cam.ipynb
 $(addprefix $(RUN)/,04_smoothgrad.ipynb 05_cam.ipynb 07_comparison.ipynb): $(wildcard figures/photographs.csv)
 $(RUN)/08_more_techniques.ipynb: $(RUN)/07_comparison.ipynb notebooks/more_techniques.py
 $(RUN)/09_evidence.ipynb: $(RUN)/07_comparison.ipynb notebooks/evidence.py $(RUN)/seeds $(wildcard figures/*verdicts.csv)
-$(RUN)/12_can_maps_be_trusted.ipynb: $(RUN)/08_more_techniques.ipynb $(RUN)/09_evidence.ipynb notebooks/trust.py
+$(RUN)/12_can_maps_be_trusted.ipynb: $(RUN)/08_more_techniques.ipynb notebooks/trust.py $(RUN)/seeds \
+    | $(RUN)/09_evidence.ipynb
 $(RUN)/10_covid_ct.ipynb: $(RUN)/07_comparison.ipynb $(wildcard notebooks/covid/*.py)
 $(RUN)/11_your_own_picture.ipynb: $(RUN)/settings $(wildcard notebooks/own_picture.py notebooks/familiar.py \
     notebooks/keras_files.py utils/*.py data/*.py data/*.npz data/drawing/*.py)

@@ -225,8 +225,9 @@ def workplace(tmp_path):
 
 
 CODE = ("utils", "data", "notebooks")
-DEFAULTS = ("DATASET=drawn-pets", "SMOKE=", "PRECISION=", "LANGUAGE=", "VGG16_WEIGHTS=")
+DEFAULTS = ("DATASET=drawn-pets", "SMOKE=", "PRECISION=", "LANGUAGE=", "VGG16_WEIGHTS=", "SEEDS=")
 REPORT = ["01", "02", "03", "04", "05", "06", "07", "11"]
+EVIDENCE = ["08", "09", "12"]
 
 
 def touch(path):
@@ -240,7 +241,7 @@ def test_each_goal_runs_its_notebooks_in_order_and_then_has_nothing_to_do(workpl
     first, ran = making()
     assert ran == REPORT
     assert "results/drawn-pets/figures/figure_1.png" in first.stdout
-    assert making("evidence")[1] == ["08", "09"]
+    assert making("evidence")[1] == EVIDENCE
     assert making("covid")[1] == [*REPORT[:7], "10"]
     for goal in ("figures", "evidence", "covid"):
         again, ran = making(goal)
@@ -252,9 +253,10 @@ def test_each_goal_runs_its_notebooks_in_order_and_then_has_nothing_to_do(workpl
     [
         ("notebooks/09_evidence.ipynb", ["09"]),
         ("notebooks/evidence.py", ["09"]),
-        ("notebooks/05_cam.ipynb", ["05", "06", "07", "08", "09"]),
-        ("utils/attention.py", [*REPORT, "08", "09"]),
-        ("data/drawing/pets.py", [*REPORT, "08", "09"]),
+        ("notebooks/trust.py", ["12"]),
+        ("notebooks/05_cam.ipynb", ["05", "06", "07", *EVIDENCE]),
+        ("utils/attention.py", [*REPORT, *EVIDENCE]),
+        ("data/drawing/pets.py", [*REPORT, *EVIDENCE]),
     ],
 )
 def test_a_change_runs_what_depends_on_it_and_no_more(workplace, changed, expected):
@@ -271,6 +273,8 @@ def test_another_setting_is_another_run(workplace):
     making()
     assert making("figures", "LANGUAGE=pt")[1] == REPORT
     assert making("figures", "LANGUAGE=pt")[1] == []
+    making("evidence", "LANGUAGE=pt")
+    assert making("evidence", "LANGUAGE=pt", "SEEDS=5")[1] == ["09", "12"]
 
 
 def test_a_second_make_waits_for_the_first_and_then_has_nothing_to_do(workplace):

@@ -25,6 +25,7 @@ WRITTEN_BY = {  # the notebook that writes the pictures, a technique's maps, a n
     "predictions_dense": "02_fine_tune_vgg16",
     "predictions_gap": "05_cam",
     "localisation": "03_saliency_maps",
+    "techniques": "08_more_techniques",
     "verdicts": "09_evidence",
 }
 
