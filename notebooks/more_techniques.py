@@ -5,7 +5,7 @@ papers' formulas. `baseline` is the colour (C,) that counts as "nothing there", 
 picture's own mean colour: what a map says, it says by comparison with that.
 """
 
-from functools import lru_cache, partial
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -111,8 +111,9 @@ def score_cam(model, images, class_index, *, layer=None, feature_maps=None, batc
     """ReLU(sum_k p_c(I H_k) f_k), (N, h, w): f_k weighs what the class gets where f_k is bright.
 
     H_k: f_k enlarged and scaled to 0..1; where it is 0, the picture I is black. p_c: the softmax of
-    the logits. feature_maps: take only so many, those that vary most. No gradient, one forward pass
-    for each feature map. From tf-keras-vis. Wang et al. 2020.
+    the logits, so that weights near 1 differ little. feature_maps: take only so many, those that
+    vary most. No gradient, one forward pass for each. From tf-keras-vis, which does not subtract
+    the score of a black picture, as the paper does. Wang et al. 2020.
     """
     model = flat(model)
 
@@ -146,27 +147,6 @@ def occlusion(model, images, class_index, *, size=32, stride=16, baseline=None, 
     return np.stack(drops).reshape(-1, *masks.shape[:2])
 
 
-def rise(
-    model, images, class_index, *, masks=1000, cells=7, keep=0.5, seed=0, baseline=None, batch=32
-):
-    """1 / (n p) sum_m p_c(I m) m, (N, H, W): each of n random masks m counts as much as it keeps.
-
-    A mask shows each of cells x cells tiles with chance p = `keep`, with soft edges and moved at
-    random; what it hides has the baseline's colour. p_c: the softmax of the logits. Masks are the
-    same for every picture: a map depends on `seed`, not on the pictures beside it. The values have
-    a floor, what the class gets from any mask. Petsiuk, Das and Saenko 2018.
-    """
-    model = flat(model)
-    images, class_index = checked(model, images, class_index)
-    scores = _scores_of_parts(model, images, class_index, baseline, tf.nn.softmax)
-    maps = np.zeros(images.shape[:3], "float32")
-    parts = list(product(range(0, masks, batch), range(len(images))))  # of one mask for all
-    for start, i in progress(parts, f"RISE, parts of {batch} masks"):
-        some = _masks(seed, start, min(start + batch, masks), images.shape[1:3], cells, keep)
-        maps[i] += np.tensordot(scores(i, some), some, 1)
-    return maps / (masks * keep)
-
-
 def _colour(images, baseline):
     """The baseline's colour, or the mean colour of each picture (..., H, W, C), to broadcast."""
     if baseline is None:
@@ -174,14 +154,14 @@ def _colour(images, baseline):
     return tf.constant(baseline, tf.float32)
 
 
-def _scores_of_parts(model, images, class_index, baseline, finish=tf.identity):
-    """A function of i and masks (n, H, W): the scores (n,) of picture i where they are 1.
+def _scores_of_parts(model, images, class_index, baseline):
+    """A function of i and masks (n, H, W): the logits S_c (n,) of picture i where they are 1.
 
-    Where a mask is 0 the picture has the baseline's colour. finish: what makes scores of logits.
+    Where a mask is 0 the picture has the baseline's colour.
     """
 
     def score(x, c):
-        return tf.gather(finish(model([x], training=False)), c, batch_dims=1)
+        return tf.gather(model([x], training=False), c, batch_dims=1)
 
     ask = compiled(score, images)
 
@@ -207,19 +187,6 @@ def _without_squares(sides, size, stride):
         away = np.arange(side) - centres
         hidden.append((-size / 2 <= away) & (away < size / 2))
     return 1 - np.einsum("ay,bx->abyx", *np.float32(hidden))
-
-
-@lru_cache(maxsize=1)
-def _masks(seed, start, stop, sides, cells, keep):
-    """The masks of RISE from number `start` up to `stop`, (n, H, W), until others are asked for."""
-    tiles, masks = [-(-side // cells) for side in sides], []
-    for number in range(start, stop):
-        generator = np.random.default_rng((seed, number))
-        grid = np.float32(generator.random((cells, cells, 1)) < keep)
-        large = tf.image.resize(grid, [(cells + 1) * tile for tile in tiles]).numpy()
-        (top, left), (height, width) = generator.integers(tiles), sides
-        masks.append(large[top : top + height, left : left + width, 0])
-    return np.stack(masks)
 
 
 def _asked(ask, score, model, images, class_index, layer, label):

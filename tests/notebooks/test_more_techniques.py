@@ -7,7 +7,7 @@ from tf_keras_vis.utils.scores import CategoricalScore
 
 import more_techniques
 from tests.conftest import SIDE
-from utils import attention, evaluation, model
+from utils import attention, model
 from utils.runtime import keras
 
 IN_FLOAT32 = (more_techniques.grad_cam_plus_plus, more_techniques.layer_cam)  # and one by one
@@ -17,7 +17,6 @@ SMALL = {  # what suits pictures of 4 x 4 pixels
     more_techniques.guided_backpropagation: {},
     more_techniques.score_cam: {},
     more_techniques.occlusion: dict(size=2, stride=1),
-    more_techniques.rise: dict(masks=20, cells=2),
 } | dict.fromkeys(IN_FLOAT32, {})
 every_method = pytest.mark.parametrize("method", SMALL, ids=lambda method: method.__name__)
 RAW = dict(expand_cam=False, normalize_cam=False)
@@ -242,35 +241,3 @@ def test_squares_larger_than_the_stride_overlap_and_are_cut_at_the_edges():
 def test_squares_that_do_not_fit_are_refused(size, stride, dense_network, images):
     with pytest.raises(ValueError, match="the stride at most 4"):
         more_techniques.occlusion(dense_network, images, 0, size=size, stride=stride)
-
-
-def test_rise_finds_the_planted_square(square_network, red_square):
-    heatmap = more_techniques.rise(square_network, red_square, 0, masks=2000, cells=4)
-    square = red_square[..., 0] == 1
-    assert evaluation.peak_inside(heatmap, square) == 1
-    assert heatmap[square].min() > heatmap[~square].mean() + 0.05
-
-
-def test_rise_of_a_network_that_always_says_the_same_is_that_probability(square_network, images):
-    for weights in square_network.layers[-1].weights:
-        weights.assign(weights * 0)
-    pictures = np.random.default_rng(0).random((1, 8, 8, 3))
-    heatmap = more_techniques.rise(square_network, pictures, 0, masks=2000, cells=4)
-    np.testing.assert_allclose(heatmap, 0.5, atol=0.05)  # as E[mask] = p
-
-
-def test_masks_of_rise_show_the_share_that_they_should_and_have_soft_edges():
-    masks = more_techniques._masks(0, 0, 400, (20, 30), 5, 0.3)
-    assert masks.shape == (400, 20, 30)
-    assert masks.min() == 0 and masks.max() == 1
-    np.testing.assert_allclose(masks.mean(0), 0.3, atol=0.1)
-    np.testing.assert_allclose(masks.mean(), 0.3, atol=0.01)
-    assert np.abs(np.diff(masks, axis=1)).max() < 0.5
-
-
-def test_another_seed_has_other_masks(dense_network, images):
-    options = dict(masks=20, cells=2)
-    first, other = (
-        more_techniques.rise(dense_network, images, 0, seed=seed, **options) for seed in (0, 1)
-    )
-    assert not np.allclose(first, other)
