@@ -33,11 +33,11 @@ FULL = 0.5  # of the area of the lungs in the volume's largest slice: where a cl
 
 
 def load_slices(data=settings.ROOT / "data"):
-    """Slices uint8 (N, 150, 150, 3), lungs and infections bool (N, 150, 150), of the archives.
+    """Slices uint8 (N, 150, 150, 3), lungs and infections bool (N, 150, 150), and volumes, (N,).
 
-    They are looked for in the folder `data`; None where not all three are there. A volume that
-    cannot be used is printed with its reason. Raises DataError where an archive is damaged as a
-    whole, or no volume can be used.
+    Volumes are names; the slices of one are of one patient. The archives are looked for in the
+    folder `data`; None where not all three are there. A volume that cannot be used is printed with
+    its reason. Raises DataError where an archive is damaged as a whole, or no volume can be used.
     """
     paths = [Path(data) / name for name in ARCHIVES]
     if not all(path.exists() for path in paths):
@@ -52,7 +52,7 @@ def load_slices(data=settings.ROOT / "data"):
         for case in progress(sorted(members[0]), "Cutting volumes into slices"):
             try:
                 contents = [_member(*pair, case) for pair in zip(archives, members, strict=True)]
-                slices += map(_small, *slices_of(*contents))
+                slices += [(*_small(*one), case) for one in zip(*slices_of(*contents), strict=True)]
             except BadImage as reason:
                 reasons[case] = str(reason)
             except Exception as error:  # zipfile and nibabel meet damage with almost any

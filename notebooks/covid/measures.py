@@ -3,30 +3,46 @@
 import numpy as np
 import pandas as pd
 from scipy.ndimage import distance_transform_edt
+from scipy.stats import binomtest
 
 from utils.evaluation import accuracy_interval
 
 
-def precision_recall(labels, predicted, positive):
+def precision_recall(labels, predicted, positive, scenes=None):
     """A table of the precision and the recall of the class `positive`, each with Wilson's interval.
 
     labels, predicted: class names (N,). precision: of what is called positive, the share that is;
-    recall: of what is positive, the share that is called so. n is what each is a share of.
+    recall: of what is positive, the share that is called so. n is what each is a share of. scenes:
+    whose picture each is, (N,), as for `accuracy_interval`.
     """
     truth, called = (np.asarray(names) == positive for names in (labels, predicted))
-    hits = {"precision": truth[called], "recall": called[truth]}
-    rows = [(measure, len(hit), *accuracy_interval(hit)) for measure, hit in hits.items()]
+    scenes = np.arange(len(truth)) if scenes is None else np.asarray(scenes)
+    hits = {"precision": (truth[called], scenes[called]), "recall": (called[truth], scenes[truth])}
+    rows = [(name, len(hit), *accuracy_interval(hit, of)) for name, (hit, of) in hits.items()]
     return pd.DataFrame(rows, columns=["measure", "n", "share", "low", "high"])
 
 
-def accuracy_difference(a, b):
-    """(a - b, low, high): the difference of the shares of True in a (N,) and b (M,), 95 % interval.
+def measured_share(correct, scenes, smallest):
+    """A row for `evaluation.judged` of answers, right or wrong, (N,), with Wilson's interval.
 
-    Of two test sets without a picture in common. Newcombe 1998, method 10, on Wilson's intervals.
+    So there is one where all are right, and none passes 1. p: of the exact binomial test against
+    `smallest`, with as many independent answers as there are scenes (N,), which is cautious.
     """
-    (p, p_low, p_high), (q, q_low, q_high) = accuracy_interval(a), accuracy_interval(b)
-    below, above = np.hypot(p - p_low, q_high - q), np.hypot(p_high - p, q - q_low)
-    return p - q, p - q - below, p - q + above
+    share, low, high = accuracy_interval(correct, scenes)
+    count = len(np.unique(scenes))
+    p = binomtest(round(share * count), count, smallest).pvalue if count else 1.0
+    row = dict(effect=share, low=low, high=high, smallest=smallest, p=p)
+    return dict(scenes=count, trainings=1) | row
+
+
+def strangers(scenes):
+    """The least k such that picture i and picture i + k never share a scene (N,), round the end.
+
+    `np.roll(maps, -k, 0)` then gives each picture a stranger's map. 1 where there is no such k.
+    """
+    scenes = np.asarray(scenes)
+    shifts = range(1, len(scenes))
+    return next((k for k in shifts if (scenes != np.roll(scenes, -k)).all()), 1)
 
 
 def dice(a, b):

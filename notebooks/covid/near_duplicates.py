@@ -8,10 +8,9 @@ pictures of the set have in common says nothing.
 
 import numpy as np
 from PIL import Image
+from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from utils import settings
 
@@ -21,6 +20,7 @@ FINE, COARSE = 0.7, 2.0  # pixels of a small picture: the texture lies between t
 PRIOR = 10  # pictures without any texture that are added to the mean; it matters for small sets
 BITS = 0.70  # the share of a hash that near-duplicates have in common; by chance it is 0.5
 CORRELATION = 0.45  # of the texture of near-duplicates; by chance it is 0
+JOINED = 0.25  # the share of the pairs between two clusters that have to be near-duplicates
 BLOCK = 512  # rows of the table of all pairs that are in memory at a time
 
 
@@ -101,14 +101,28 @@ def _unit(rows):
     return rows / (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6)
 
 
-def clusters(count, pairs):
-    """In which cluster each of `count` pictures is, (count,): numbers from 0 for the connected.
+def clusters(count, pairs, method="average"):
+    """In which cluster each of `count` pictures is, (count,): numbers from 1.
 
-    Who is paired with none is a cluster alone.
+    Two clusters become one as long as a quarter of the pairs between them are near-duplicates
+    (JOINED). So a row of four neighbours is one cluster, and one pair of strangers that look alike
+    does not join two patients. With the method "single" it does: any chain of pairs is a cluster.
     """
-    i, j = np.reshape(pairs, (-1, 2)).T
-    graph = coo_array((np.ones(len(i)), (i, j)), shape=(count, count))
-    return connected_components(graph, directed=False)[1]
+    apart = np.ones((count, count), np.float32)
+    apart[tuple(np.transpose(pairs))] = 0
+    tree = linkage(apart[np.triu_indices(count, 1)], method)
+    return fcluster(tree, 1 - JOINED, "distance")
+
+
+def pair_scores(cluster, truth):
+    """(recall, precision) of the pairs of pictures that clusters (N,) put together.
+
+    recall: of the pairs that belong together by `truth` (N,), the share in one cluster; precision:
+    of the pairs in one cluster, the share that belongs together. nan where there is no pair.
+    """
+    found, true = (np.triu(np.equal.outer(g, g), 1) for g in map(np.asarray, (cluster, truth)))
+    shared = (found & true).sum()
+    return tuple(shared / pairs.sum() if pairs.any() else np.nan for pairs in (true, found))
 
 
 def cluster_split(classes, cluster, shares, seed=settings.SEED):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from covid import measures
+from utils.evaluation import judged
 
 
 def test_precision_and_recall_are_those_of_the_covid_class():
@@ -17,12 +18,33 @@ def test_precision_and_recall_are_those_of_the_covid_class():
     assert other.tolist() == [4 / 5, 4 / 6]
 
 
-def test_the_interval_of_a_difference_of_accuracies_is_newcombes():
-    """56 of 70 and 48 of 80: the example of the paper's table II, 0.0524 to 0.3339."""
-    a, b = np.arange(70) < 56, np.arange(80) < 48
-    expected = (0.2, 0.0524, 0.3339)
-    np.testing.assert_allclose(measures.accuracy_difference(a, b), expected, atol=5e-5)
-    assert measures.accuracy_difference(b, a)[1:] == pytest.approx((-0.3339, -0.0524), abs=5e-5)
+def test_precision_of_slices_that_are_right_or_wrong_together_is_less_certain():
+    """Eight slices of four patients: the interval is that of four answers, 3 of them right."""
+    labels, predicted = ["COVID"] * 6 + ["non-COVID"] * 2, ["COVID"] * 8
+    table = measures.precision_recall(labels, predicted, "COVID", [1, 1, 2, 2, 3, 3, 4, 4])
+    alone = measures.precision_recall(labels, predicted, "COVID")
+    assert table["share"].tolist() == alone["share"].tolist() == [3 / 4, 1]
+    assert table["low"][0] < alone["low"][0] and table["n"].tolist() == [8, 6]
+
+
+def test_a_share_of_right_answers_has_an_interval_where_all_are_right():
+    """Ten slices of five patients: by a coin all five are right once in 32, or all wrong."""
+    row = measures.measured_share(np.ones(10, bool), np.repeat(range(5), 2), 0.5)
+    assert row["effect"] == row["high"] == 1 and 0.5 < row["low"] < 0.6
+    assert row["scenes"] == 5 and row["p"] == pytest.approx(2 / 32)
+
+
+def test_no_right_answers_at_all_are_open_and_no_error():
+    row = measures.measured_share(np.empty(0, bool), np.empty(0, int), 0.5)
+    assert row["scenes"] == 0 and np.isnan(row["low"])
+    assert judged([row])["verdict"].tolist() == ["open"]
+
+
+def test_a_stranger_is_of_another_patient():
+    assert measures.strangers([1, 2, 3]) == 1
+    assert measures.strangers([1, 1, 2, 2]) == 2  # one further is the same patient
+    assert measures.strangers([1, 2, 1, 2]) == 1
+    assert measures.strangers([1, 1]) == measures.strangers([]) == 1  # there is none
 
 
 def test_dice_is_twice_the_shared_part_over_both():

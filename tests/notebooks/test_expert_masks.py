@@ -151,7 +151,8 @@ def test_slices_are_picked_evenly_among_the_infected_and_the_clear():
 
 def test_archives_become_pictures_and_masks_of_the_networks_size(tmp_path, volume):
     write_archives(tmp_path, {"radiopaedia_10_85902_1": list(map(nifti, volume))})
-    images, lungs, infections = load_slices(tmp_path)
+    images, lungs, infections, volumes = load_slices(tmp_path)
+    assert volumes.tolist() == ["radiopaedia_10_85902_1"] * 7
     assert images.shape == (7, 150, 150, 3) and images.dtype == np.uint8
     assert lungs.shape == infections.shape == (7, 150, 150)
     assert lungs[:, 75, 75].all() and not lungs[:, 20].any()
