@@ -343,6 +343,13 @@ def test_one_discordant_picture_says_nothing_and_six_on_one_side_do():
     assert evaluation.mcnemar(right, six) == pytest.approx(2 / 64)
 
 
+def test_the_interval_of_a_share_never_passes_1():
+    shares = [1.0, 1.0, 0.9, 1.0]
+    assert evaluation.interval(shares)[2] > 1
+    assert evaluation.measured(shares, within=(0, 1))["high"] == 1
+    assert evaluation.accuracy_interval([True] * 59 + [False])[2] < 1  # printed was 0.977 to 1.033
+
+
 def test_holms_correction_by_hand():
     rows = [dict(effect=1.0, low=0.5, high=1.5, smallest=0.0, p=p) for p in (0.01, 0.04, 0.03)]
     table = evaluation.judged(rows)
