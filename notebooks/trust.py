@@ -324,16 +324,19 @@ def randomisation(image, maps, layers, similarity, baselines):
 def rank_figure(ranks):
     """Each technique's rank by each measure, 1 at the top, a line for each technique.
 
-    ranks: a table with a row for each technique and a column for each measure.
+    ranks: a table with a row for each technique and a column for each measure; those of equal rank
+    share a place.
     """
-    fig, ax = plt.subplots(figsize=(7.6, 0.36 * len(ranks) + 1))
+    fig, ax = plt.subplots(figsize=(7.6, 0.4 * len(ranks) + 1))
     x = range(ranks.shape[1])
-    for k, (name, row) in enumerate(ranks.iterrows()):
+    for k, row in enumerate(ranks.to_numpy()):
         ax.plot(x, row, "o-", color=plt.get_cmap("tab20")(k), linewidth=1.6)
-        ax.text(-0.08, row.iloc[0], name, ha="right", va="center", fontsize=8)
-        ax.text(len(x) - 0.92, row.iloc[-1], name, va="center", fontsize=8)
+    for column, at, side in ((0, -0.08, "right"), (-1, len(x) - 0.92, "left")):
+        for rank, names in ranks.groupby(ranks.iloc[:, column]).groups.items():
+            ax.text(at, rank, "\n".join(names), ha=side, va="center", fontsize=8)
     ax.set_xticks(x, ranks.columns)
-    ax.set(xlim=(-1.2, len(x) + 0.2), ylabel="rank, 1 is the best")
+    ax.set(xlim=(-1.4, len(x) + 0.4), yticks=[])
+    ax.spines[["left", "bottom"]].set_visible(False)
     ax.invert_yaxis()
     ax.xaxis.tick_top()
     return fig
@@ -345,14 +348,14 @@ def cue_figure(title, doses, accuracy, alarms, dots):
     accuracy, alarms: dicts from a line's name to (doses, 3) values with their interval; dots: a
     dict from some of these names to (doses, T) values, one for each training.
     """
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.1))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
     for ax, lines in ((left, accuracy), (right, alarms)):
         for name, values in lines.items():
-            curve(ax, doses, values, name, "--" if "other class" in name else "o-")
-            colour = ax.lines[-1].get_color()
+            solid = next((line for line in ax.lines if name.startswith(line.get_label())), None)
+            curve(ax, doses, values, name, "o--" if solid else "o-", solid and solid.get_color())
             for dose, some in zip(doses, dots.get(name, []), strict=False):
-                ax.plot(np.full(len(some), dose), some, ".", color=colour, markersize=3)
-        ax.set_xticks(doses, [f"{dose:.0%}" for dose in doses])
+                ax.plot(np.full(len(some), dose), some, ".", color=ax.lines[-1].get_color(), ms=3)
+        ax.set_xticks(doses, [f"{dose} %" for dose in doses])
         ax.set(ylim=(-0.03, 1.03), xlabel="dogs that wear the tag in training")
         ax.legend(frameon=False, fontsize=7)
     left.set_title("what the network does", fontsize=8)

@@ -94,14 +94,17 @@ def interval(values, scenes=None):
 def measured(values, scenes=None, smallest=0.0, within=(-np.inf, np.inf)):
     """What a claim rests on, as a dict: scenes, trainings, effect, low, high, smallest, p.
 
-    values, scenes: see `interval`, which is cut where no value can be: a share is `within` (0, 1).
-    p, two-sided: how likely so large a distance from `smallest` is,
-    if the effect were just that; 1 where there is no interval.
+    values, scenes: see `interval`, which is cut where no value can be: a share is `within` (0, 1),
+    and has Wilson's interval over scenes where all are 0 or 1, as nothing varies. p, two-sided: how
+    likely so large a distance from `smallest` is, if the effect were just that; 1 where there is no
+    interval.
     """
     effect, error, freedom = _mean_and_error(values, scenes)
     trainings, count = _by_scene(values, scenes).shape
     p = 2 * t.sf(abs(effect - smallest) / error, freedom) if error > 0 else 1.0
     ends = np.clip(interval(values, scenes), *within)
+    if within == (0, 1) and effect in within:
+        ends = accuracy_interval(np.full(count, effect))
     row = dict(zip(("effect", "low", "high"), ends, strict=True))
     return dict(scenes=count, trainings=trainings) | row | dict(smallest=smallest, p=p)
 

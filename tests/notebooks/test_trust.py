@@ -218,7 +218,7 @@ def test_ranks_are_lines_with_a_name_at_both_ends():
     ranks = pd.DataFrame({"energy": [1, 2], "Shapley": [2, 1]}, index=["CAM", "other"])
     ax = trust.rank_figure(ranks).axes[0]
     assert [list(line.get_ydata()) for line in ax.lines] == [[1, 2], [2, 1]]
-    assert [text.get_text() for text in ax.texts] == ["CAM", "CAM", "other", "other"]
+    assert [text.get_text() for text in ax.texts] == ["CAM", "other", "other", "CAM"]
 
 
 def test_the_cue_has_a_line_for_each_accuracy_and_alarm_and_a_dot_for_each_training():

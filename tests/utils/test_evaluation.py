@@ -347,6 +347,8 @@ def test_the_interval_of_a_share_never_passes_1():
     shares = [1.0, 1.0, 0.9, 1.0]
     assert evaluation.interval(shares)[2] > 1
     assert evaluation.measured(shares, within=(0, 1))["high"] == 1
+    all_right = evaluation.measured(np.ones((3, 20)), smallest=0.5, within=(0, 1))
+    assert all_right["low"] == evaluation.accuracy_interval(np.ones(20))[1]
     assert evaluation.accuracy_interval([True] * 59 + [False])[2] < 1  # printed was 0.977 to 1.033
 
 
