@@ -348,7 +348,7 @@ def cue_figure(title, doses, accuracy, alarms, dots):
     accuracy, alarms: dicts from a line's name to (doses, 3) values with their interval; dots: a
     dict from some of these names to (doses, T) values, one for each training.
     """
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.4))
     for ax, lines in ((left, accuracy), (right, alarms)):
         for name, values in lines.items():
             solid = next((line for line in ax.lines if name.startswith(line.get_label())), None)
@@ -357,7 +357,8 @@ def cue_figure(title, doses, accuracy, alarms, dots):
                 ax.plot(np.full(len(some), dose), some, ".", color=ax.lines[-1].get_color(), ms=3)
         ax.set_xticks(doses, [f"{dose} %" for dose in doses])
         ax.set(ylim=(-0.03, 1.03), xlabel="dogs that wear the tag in training")
-        ax.legend(frameon=False, fontsize=7)
+    left.legend(frameon=False, fontsize=7)
+    right.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     left.set_title("what the network does", fontsize=8)
     right.set_title("how often a map shows the tag", fontsize=8)
     fig.suptitle(title, fontsize=9, fontweight="bold")

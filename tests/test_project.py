@@ -118,7 +118,7 @@ def test_the_links_of_a_notebook_lead_somewhere(path):
 
 
 def settings_with(**environment):
-    code = "from utils import settings as s; print(s.DATASET, s.VGG16_WEIGHTS, s.DATA_DIR.name)"
+    code = "from utils import settings as s; print(s.DATASET, s.VGG16_WEIGHTS, s.DATA_DIR.name, s.SEEDS)"
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -131,10 +131,12 @@ def settings_with(**environment):
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, "drawn-pets photographs drawn-pets"),
-        ({"SMOKE": "1"}, "drawn-pets photographs drawn-pets-smoke"),
-        ({"DATASET": "dogs-vs-cats"}, "dogs-vs-cats imagenet dogs-vs-cats"),
-        ({"DATASET": "dogs-vs-cats", "VGG16_WEIGHTS": "a.h5"}, "dogs-vs-cats a.h5 dogs-vs-cats"),
+        ({}, "drawn-pets photographs drawn-pets 3"),
+        ({"SMOKE": "1"}, "drawn-pets photographs drawn-pets-smoke 2"),
+        ({"SEEDS": "10"}, "drawn-pets photographs drawn-pets 10"),
+        ({"DATASET": "dogs-vs-cats"}, "dogs-vs-cats imagenet dogs-vs-cats 1"),
+        ({"DATASET": "dogs-vs-cats", "VGG16_WEIGHTS": "a.h5"}, "dogs-vs-cats a.h5 dogs-vs-cats 1"),
+        ({"DATASET": "oxford-pets", "SEEDS": "3"}, "oxford-pets photographs oxford-pets 1"),
     ],
 )
 def test_settings_come_from_the_environment(environment, expected):

@@ -391,6 +391,8 @@ def test_networks_of_two_names_lie_side_by_side(small, begun):
     assert same_weights(first, train(epochs=1)[0])
     assert same_weights(second, train(epochs=1, name="seed_1", seed=1)[0])
     assert begun == [0, 0]
+    known = model.fingerprint("dense"), model.fingerprint("seed_1")
+    assert known[0] != known[1] and known[0] == model.fingerprint("dense")
 
 
 def cut(path):
