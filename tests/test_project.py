@@ -118,7 +118,8 @@ def test_the_links_of_a_notebook_lead_somewhere(path):
 
 
 def settings_with(**environment):
-    code = "from utils import settings as s; print(s.DATASET, s.VGG16_WEIGHTS, s.DATA_DIR.name, s.SEEDS)"
+    shown = "s.DATASET, s.VGG16_WEIGHTS, s.DATA_DIR.name, s.SEEDS"
+    code = f"from utils import settings as s; print({shown})"
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
