@@ -240,9 +240,10 @@ def dosed(images, labels, dose, class_index, seed=settings.SEED):
 
 
 @memory.cache(ignore=["network"])
-def turned(known, network, images):
-    """The network's answers without the tag and with it, (2, N)."""
-    return np.stack([model.logits(network, some).argmax(1) for some in (images, tagged(images))])
+def leaning(known, network, images):
+    """The second class's logit minus the first's, without the tag and with it, (2, N)."""
+    scores = [model.logits(network, some) for some in (images, tagged(images))]
+    return np.stack([s[:, 1] - s[:, 0] for s in scores])
 
 
 # ---------------------------------------------------------------- figures
@@ -273,10 +274,10 @@ def parts_figure(pictures, values, energies):
     return fig
 
 
-def causes_figure(image, outlines, maps):
-    """One picture's maps by two networks: a dict from a row's name to a dict of technique to map.
+def causes_figure(image, outlines, maps, outlined="the head"):
+    """One picture's maps by several networks: from a row's name to a dict of technique to map.
 
-    outlines: mask (H, W) of the head, drawn on every panel.
+    outlines: mask (H, W) of what is `outlined` on every panel.
     """
     techniques = list(next(iter(maps.values())))
     fig, axes = grid(len(maps), 1 + len(techniques), side=1.8)
@@ -288,7 +289,7 @@ def causes_figure(image, outlines, maps):
             ax.set_title(word(technique))
         for ax in line:
             ax.contour(outlines, [0.5], colors="cyan", linewidths=0.8)
-    caption(fig, "Outlined: the head.")
+    caption(fig, f"Outlined: {outlined}.")
     return fig
 
 
@@ -342,25 +343,24 @@ def rank_figure(ranks):
     return fig
 
 
-def cue_figure(title, doses, accuracy, alarms, dots):
-    """Accuracy, left, and how often each technique's map shows the tag, right, over the doses.
+def cue_figure(title, doses, panels, dots):
+    """Over the doses: what the network does, and how often each technique's map shows the tag.
 
-    accuracy, alarms: dicts from a line's name to (doses, 3) values with their interval; dots: a
-    dict from some of these names to (doses, T) values, one for each training.
+    panels: a dict from a panel's title to a dict from a line's name to (doses, 3) values with their
+    interval; dots: the same with (doses, T) values, one for each training.
     """
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.4))
-    for ax, lines in ((left, accuracy), (right, alarms)):
-        for name, values in lines.items():
-            solid = next((line for line in ax.lines if name.startswith(line.get_label())), None)
-            curve(ax, doses, values, name, "o--" if solid else "o-", solid and solid.get_color())
-            for dose, some in zip(doses, dots.get(name, []), strict=False):
+    fig, axes = plt.subplots(1, len(panels), figsize=(9.4, 3.3), sharey=True)
+    axes[0].set_prop_cycle(color=["0.2", "0.55", "crimson"])
+    for ax, (name, lines) in zip(axes, panels.items(), strict=True):
+        for line, values in lines.items():
+            curve(ax, doses, values, line)
+            for dose, some in zip(doses, dots[name][line], strict=True):
                 ax.plot(np.full(len(some), dose), some, ".", color=ax.lines[-1].get_color(), ms=3)
         ax.set_xticks(doses, [f"{dose} %" for dose in doses])
         ax.set(ylim=(-0.03, 1.03), xlabel="dogs that wear the tag in training")
-    left.legend(frameon=False, fontsize=7)
-    right.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-    left.set_title("what the network does", fontsize=8)
-    right.set_title("how often a map shows the tag", fontsize=8)
+        ax.set_title(name, fontsize=8)
+    axes[0].legend(frameon=False, fontsize=7, loc="center left")
+    axes[-1].legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     fig.suptitle(title, fontsize=9, fontweight="bold")
     caption(fig)
     return fig

@@ -333,3 +333,16 @@ def test_nbconvert_names_the_failing_cell_and_the_cause(tmp_path, code):
 
 
 CONFIG = ROOT / "notebooks" / "nbconvert_config.py"
+
+
+def test_both_readmes_have_the_same_sections_links_and_commands_and_stay_short():
+    english, portuguese = ((ROOT / f"README{end}.md").read_text() for end in ("", ".pt-BR"))
+    assert len(english.split()) <= 900
+    for pattern in (r"^## ", r"^```$", r"^\| ", r"^- \*\*"):
+        counts = [len(re.findall(pattern, text, re.M)) for text in (english, portuguese)]
+        assert counts[0] == counts[1], pattern
+    links = [set(re.findall(r"\]\(([^)]+)\)", text)) for text in (english, portuguese)]
+    assert links[0] - links[1] == {"README.pt-BR.md"}
+    assert links[1] - links[0] == {"README.md", "notebooks/RESUMO.pt-BR.md"}
+    for link in set.union(*links):
+        assert link.startswith("https://") or (ROOT / link).exists(), link

@@ -179,10 +179,9 @@ def test_a_dose_is_a_share_of_one_class_and_a_larger_one_tags_the_same_and_more(
     assert (tags[1:] >= tags[:-1]).all()
 
 
-def test_the_answers_without_and_with_the_tag(grey, monkeypatch):
+def test_the_leaning_without_and_with_the_tag(grey, monkeypatch):
     monkeypatch.setattr(model, "logits", lambda network, x: np.eye(2)[has_tag(x).astype(int)])
-    without, with_tag = trust.turned.func("", None, grey)
-    assert not without.any() and with_tag.all()
+    np.testing.assert_array_equal(trust.leaning.func("", None, grey), [[-1] * 6, [1] * 6])
 
 
 # ---------------------------------------------------------------- figures
@@ -221,8 +220,9 @@ def test_ranks_are_lines_with_a_name_at_both_ends():
     assert [text.get_text() for text in ax.texts] == ["CAM", "other", "other", "CAM"]
 
 
-def test_the_cue_has_a_line_for_each_accuracy_and_alarm_and_a_dot_for_each_training():
-    lines = {"no tag": LINE}
-    fig = trust.cue_figure("A finding", [0, 100], lines, {"CAM": LINE}, {"CAM": [[0.5, 0.6]] * 2})
-    assert {"A finding", "no tag", "CAM"} <= texts(fig)
+def test_the_cue_has_a_panel_with_lines_and_a_dot_for_each_training():
+    panels = {"network": {"no tag": LINE}, "maps of dogs": {"CAM": LINE}}
+    dots = {name: dict.fromkeys(lines, [[0.5, 0.6]] * 2) for name, lines in panels.items()}
+    fig = trust.cue_figure("A finding", [0, 100], panels, dots)
+    assert {"A finding", "no tag", "CAM", "maps of dogs"} <= texts(fig)
     assert len(fig.axes[1].lines) == 3  # the curve, and the trainings at both doses
