@@ -116,7 +116,7 @@ publish: ## put the outputs of the default run into notebooks/, and its figures 
 endif
 
 clean: ## remove what the notebooks wrote, but never data or trained networks
-	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables $(RESULTS)/site
+	@rm -rf $(RUN) $(RESULTS)/maps $(RESULTS)/figures $(RESULTS)/tables $(RESULTS)/kept $(RESULTS)/site
 
 # ---------------------------------------------------------------- what each notebook builds on
 # With -j, notebooks that put rows into the same table still go one after the other.

@@ -5,15 +5,13 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from joblib import Memory
 from scipy.fft import dctn, idctn
 
-from utils import attention, evaluation, model, settings
+from utils import attention, evaluation, files, model, settings
 from utils.evaluation import energy_inside, total_variation
 from utils.plotting import SMALL, above_and_below, caption, curve, enlarge
 
-# What is measured of a network is kept, so that a run that was stopped goes on.
-memory = Memory(settings.RESULTS_DIR / "kept", verbose=0)
+memory = files.kept(__file__)  # of what is measured of a network
 
 PART = "a twentieth of the map: less is hardly seen"
 SHARE = "a fifth of the scale"
@@ -169,18 +167,16 @@ def noise(maps, heads):
     return {"3a": 1 - variation / total_variation(maps["saliency"]), "3b": beyond}
 
 
-def agreement(coarse, shift=0, others=None):
+def agreement(coarse, shift=0):
     """Rank correlation of each two techniques' maps of one picture, {(a, b): (N,)}.
 
     coarse: maps (N, h, w) on one grid. Saliency with SmoothGrad is left out: one is made of the
-    other. With a shift, of picture i with picture i + shift. others: the second technique's maps
-    come from there, from another training.
+    other. With a shift, of picture i with picture i + shift.
     """
     pairs = [("saliency", "cam"), ("saliency", "grad_cam"), ("smoothgrad", "cam")]
     pairs += [("smoothgrad", "grad_cam"), ("cam", "grad_cam")]
-    others = coarse if others is None else others
     return {
-        (a, b): evaluation.rank_correlation(coarse[a], np.roll(others[b], -shift, 0))
+        (a, b): evaluation.rank_correlation(coarse[a], np.roll(coarse[b], -shift, 0))
         for a, b in pairs
     }
 

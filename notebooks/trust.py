@@ -13,15 +13,13 @@ from math import factorial
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from joblib import Memory
 
 from data.drawing import pets
 from data.images import resize
-from utils import attention, evaluation, model, settings
+from utils import attention, evaluation, files, model, settings
 from utils.plotting import SMALL, above_and_below, caption, curve, draw_map, enlarge, grid, word
 
-# What is measured of a network is kept, so that a run that was stopped goes on.
-memory = Memory(settings.RESULTS_DIR / "kept", verbose=0)
+memory = files.kept(__file__)  # of what is measured of a network
 
 CLAIMS = pd.DataFrame(
     [  # what a map should do, what is measured, the smallest effect that matters, why

@@ -1,11 +1,21 @@
 """Small networks that a person can compute in the head."""
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from utils.runtime import keras
 
 SIDE = 4
+matplotlib.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """No figure stays open: from the twentieth on there would be a warning."""
+    yield
+    plt.close("all")
 
 
 def small_network(head, convolution=None):

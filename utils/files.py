@@ -1,5 +1,6 @@
 """Files are written whole or not at all; what a notebook hands to a later one; progress."""
 
+import hashlib
 import os
 import time
 import zipfile
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from IPython.display import clear_output
+from joblib import Memory
 
 from utils import settings
 
@@ -100,6 +102,18 @@ def save_table(name, frame):
 def load_table(name):
     """The table that an earlier notebook wrote as tables/<name>.csv."""
     return _read_table(read(settings.TABLES / f"{name}.csv", name))
+
+
+def kept(module):
+    """A joblib memory on disk for the functions of a file: a run that was stopped goes on there.
+
+    It starts anew when the file, `utils` or what draws pictures changes, so that no number outlives
+    the code that made it.
+    """
+    rooms = (settings.ROOT / "utils").glob("*.py"), (settings.ROOT / "data/drawing").glob("*.py")
+    sources = [Path(module), *sorted(path for room in rooms for path in room)]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    return Memory(settings.RESULTS_DIR / "kept" / f"{Path(module).stem}-{digest}", verbose=0)
 
 
 def photographs():

@@ -234,10 +234,10 @@ def comparison(images, maps, rows, outlines=None):
     return fig
 
 
-def curve(ax, x, values, label="", style="o-", color=None):
+def curve(ax, x, values, label=""):
     """One line of effects, from (k, 3) effects with their low and high ends, which are a band."""
     effect, low, high = np.transpose(values)
-    (line,) = ax.plot(x, effect, style, markersize=3.5, label=label, color=color)
+    (line,) = ax.plot(x, effect, "o-", markersize=3.5, label=label)
     ax.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
 
 

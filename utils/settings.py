@@ -52,8 +52,8 @@ CLASSES = ("non-COVID", "COVID") if SLICES else ("cat", "dog")  # in the order o
 REGIONS = ("lung", "opacity") if SLICES else ("animal", "head")  # what masks may exist for: the
 # object, and the part of it that tells its class
 # Trainings that the evidence compares; oxford-pets has none, it tests the networks shipped.
-SEEDS = 2 if SMOKE else max(1, number("SEEDS", 3 if DRAWN else 1))
-SEEDS = 1 if DATASET == "oxford-pets" else SEEDS
+_SEEDS = 2 if SMOKE else max(1, number("SEEDS", 3 if DRAWN else 1))
+SEEDS = 1 if DATASET == "oxford-pets" else _SEEDS
 EPOCHS = 4 if SLICES else 3 if DRAWN else 2  # of fine-tuning; slices are far from the base
 LEARNING_RATE = 5e-5 if SLICES else 2e-5
 

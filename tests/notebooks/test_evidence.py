@@ -1,20 +1,10 @@
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 import evidence
 from utils import attention, evaluation, settings
-
-matplotlib.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    """No figure stays open: from the twentieth on there would be a warning."""
-    yield
-    plt.close("all")
 
 
 def direct(function):

@@ -1,7 +1,6 @@
 from itertools import permutations
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,16 +8,6 @@ import pytest
 import trust
 from data.drawing.pets import PARTS
 from utils import attention, evaluation, model, settings
-
-matplotlib.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    """No figure stays open: from the twentieth on there would be a warning."""
-    yield
-    plt.close("all")
-
 
 # ---------------------------------------------------------------- parts of the head
 

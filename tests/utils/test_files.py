@@ -7,7 +7,6 @@ import pytest
 
 from utils import files, settings
 
-matplotlib.use("agg")
 CLEAR = "\033[2K\r"  # what IPython prints to clear a line where there is no notebook
 
 
@@ -137,3 +136,22 @@ def test_progress_of_long_work_says_how_far_it_is_and_leaves_nothing(capsys, mon
     lines = [line for line in said.split(CLEAR) if line]
     assert lines[:2] == ["pictures: 1 of 3, 6 s left\r", "pictures: 2 of 3, 3 s left\r"]
     assert said.endswith(CLEAR)
+
+
+def test_what_is_kept_is_made_again_when_its_code_or_that_of_utils_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    monkeypatch.setattr(settings, "RESULTS_DIR", tmp_path)
+    module, technique = tmp_path / "measures.py", tmp_path / "utils" / "attention.py"
+    technique.parent.mkdir()
+    module.write_text("one")
+    technique.write_text("one")
+    calls = []
+
+    def asked():
+        return files.kept(module).cache(calls.append)(0)
+
+    for path in (module, technique):
+        asked(), asked()
+        path.write_text("two")
+    asked()
+    assert len(calls) == 3

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,15 +10,6 @@ import scipy.ndimage
 
 from utils import plotting, settings
 from utils.runtime import tf
-
-matplotlib.use("agg")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    """No figure stays open: from the twentieth on there would be a warning."""
-    yield
-    plt.close("all")
 
 
 def test_true_geometry_puts_unit_i_at_pixel_16_i_plus_7_5():
