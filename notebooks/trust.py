@@ -17,7 +17,17 @@ import pandas as pd
 from data.drawing import pets
 from data.images import resize
 from utils import attention, evaluation, files, model, settings
-from utils.plotting import SMALL, above_and_below, caption, curve, draw_map, enlarge, grid, word
+from utils.plotting import (
+    SMALL,
+    above_and_below,
+    caption,
+    curve,
+    draw_map,
+    enlarge,
+    grid,
+    outline,
+    word,
+)
 
 memory = files.kept(__file__)  # of what is measured of a network
 
@@ -272,10 +282,10 @@ def parts_figure(pictures, values, energies):
     return fig
 
 
-def causes_figure(image, outlines, maps, outlined="the head"):
+def causes_figure(image, mask, maps, outlined="the head"):
     """One picture's maps by several networks: from a row's name to a dict of technique to map.
 
-    outlines: mask (H, W) of what is `outlined` on every panel.
+    mask: (H, W), of what is `outlined` in every panel.
     """
     techniques = list(next(iter(maps.values())))
     fig, axes = grid(len(maps), 1 + len(techniques), side=1.8)
@@ -286,7 +296,7 @@ def causes_figure(image, outlines, maps, outlined="the head"):
             draw_map(ax, np.float32(row[technique]), image)
             ax.set_title(word(technique))
         for ax in line:
-            ax.contour(outlines, [0.5], colors="cyan", linewidths=0.8)
+            outline(ax, mask)
     caption(fig, f"Outlined: {outlined}.")
     return fig
 

@@ -1,21 +1,24 @@
 """From arrays to figures, in one style: here raw maps are enlarged, scaled and coloured."""
 
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython import get_ipython
+from IPython.core.pylabtools import print_figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from utils import settings
 
 COLOURS = "inferno"  # one perceptual colour map for every magnitude
 STYLE = {
-    "figure.dpi": 100,
+    "figure.dpi": 150,
     "figure.constrained_layout.use": True,
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "image.interpolation": "nearest",
+    "image.interpolation": "bilinear",
 }
 SMALL = {"image.interpolation": "antialiased"}  # of pictures that are shown below their size
 WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portuguese
@@ -38,9 +41,17 @@ WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portugues
     "low": ("low", "baixa"),
     "high": ("high", "alta"),
     "legend": (
-        "evidence for the class, each map on its own scale",
-        "evidência para a classe, cada mapa em sua própria escala",
+        "sensitivity of the score (saliency map, SmoothGrad) or evidence for the class (CAM, "
+        "Grad-CAM);\neach map has its own scale",
+        "sensibilidade do escore (mapa de saliência, SmoothGrad) ou evidência para a classe (CAM, "
+        "Grad-CAM);\ncada mapa tem sua própria escala",
     ),
+    "figure 1": (
+        "Figure 1: Attention maps for the classification of",
+        "Figura 1: Mapas de atenção para o problema de classificação entre",
+    ),
+    "animals": ("dogs and cats", "cachorros e gatos"),
+    "slices": ("CT slices with and without COVID-19", "cortes de TC com e sem COVID-19"),
     "drawn": (
         "The pictures are drawn by code; they are not those of the report.",
         "As imagens são desenhadas por código; não são as do relatório.",
@@ -54,11 +65,20 @@ def word(key):
     return portuguese if settings.LANGUAGE == "pt" else english
 
 
-def use_style(quality=85):
-    """Set the one style of all figures; in notebooks as JPEG, since noise makes PNG large."""
+def use_style(quality=80):
+    """Set the one style of all figures; `quality` is that of those which notebooks keep as JPEG."""
     plt.rcParams.update(STYLE)
-    if get_ipython():
-        set_matplotlib_formats("jpeg", pil_kwargs={"quality": quality})
+    if shell := get_ipython():
+        set_matplotlib_formats()  # none but this:
+        bundles = shell.display_formatter.mimebundle_formatter
+        bundles.for_type(plt.Figure, partial(_compact, quality=quality))
+
+
+def _compact(fig, quality, **_):
+    """A figure for a notebook: as PNG, or as JPEG where that is far smaller, as it is for noise."""
+    png = print_figure(fig, "png", base64=True)
+    jpeg = print_figure(fig, "jpeg", base64=True, pil_kwargs={"quality": quality})
+    return {"image/png": png} if len(png) < 2 * len(jpeg) else {"image/jpeg": jpeg}
 
 
 def grid(rows, columns, side=1.6, width=None):
@@ -141,19 +161,33 @@ def draw_map(ax, heatmap, image=None, colours=COLOURS):
         ax.imshow(overlay(image, heatmap, colours))
 
 
-def overlay(image, heatmap, colours=COLOURS, strength=0.55):
-    """A coarse map (h, w) in colours over its picture (H, W, 3); RGB in 0..1."""
+def overlay(image, heatmap, colours=COLOURS, strength=0.8):
+    """A coarse map (h, w) in colours over its picture (H, W, 3); RGB in 0..1.
+
+    Where the map is cold the picture stays as it is; where it is hottest, a share of 1 - strength.
+    """
     heat = scaled(enlarge(heatmap[None], image.shape[0])[0], percentile=100)
-    picture = image / 255
-    return (1 - strength) * picture + strength * plt.get_cmap(colours)(heat)[..., :3]
+    alpha = strength * heat[..., None]
+    return (1 - alpha) * (image / 255) + alpha * plt.get_cmap(colours)(heat)[..., :3]
 
 
-def row_of_maps(maps, titles, image=None):
-    """Raw maps side by side under their titles; coarse ones over `image` (H, W, 3)."""
-    fig, axes = grid(1, len(maps), side=1.9)
+def outline(ax, mask):
+    """Draw the border of a mask (H, W), if it has one."""
+    if mask.any():
+        ax.contour(mask, [0.5], colors="cyan", linewidths=0.8)
+
+
+def row_of_maps(maps, titles, image=None, mask=None):
+    """Raw maps side by side under their titles; coarse ones over `image` (H, W, 3).
+
+    mask: (H, W), of what is to be outlined in every map.
+    """
+    fig, axes = grid(1, len(maps), side=2.2)
     for ax, heatmap, text in zip(axes[0], maps, titles, strict=True):
         draw_map(ax, heatmap, image)
         ax.set_title(text)
+        if mask is not None:
+            outline(ax, mask)
     return fig
 
 
@@ -179,13 +213,19 @@ def title(row):
     return f"{word(row.label)} → {word(row.predicted)}, {row.probability:.1%}"
 
 
-def pairs(images, maps, rows):
-    """The figure that every technique notebook ends in: pictures above, their maps below."""
-    fig, axes = grid(2, len(images), side=1.75)
-    for column, image, heatmap, row in zip(axes.T, images, maps, rows, strict=True):
+def pairs(images, maps, rows, masks=None):
+    """Pictures above, their maps below.
+
+    masks: (N, H, W), of what is to be outlined in every map.
+    """
+    fig, axes = grid(2, len(images), side=2)
+    masks = [None] * len(images) if masks is None else masks
+    for column, image, heatmap, row, mask in zip(axes.T, images, maps, rows, masks, strict=True):
         column[0].imshow(image)
         column[0].set_title(title(row).replace(", ", "\n"))
         draw_map(column[1], heatmap, image)
+        if mask is not None:
+            outline(column[1], mask)
     return fig
 
 
@@ -205,27 +245,28 @@ def figure_1(images, maps):
                 draw_map(ax, maps[technique][j], images[j], colours)
             letter = "abcdefghijklmnopqrstuvwxyz"[i * len(images) + j]
             ax.set_title(f"({letter}) {word(technique)}", y=-0.14)
-    caption(fig)
+    what = word("slices" if settings.SLICES else "animals")
+    caption(fig, f"{word('figure 1')} {what}")
     return fig
 
 
-def comparison(images, maps, rows, outlines=None):
+def comparison(images, maps, rows, masks=None):
     """A row for each picture, a column for each technique, one legend.
 
-    `maps` is a dict from technique to raw maps, `rows` the pictures' predictions, `outlines` masks
-    (N, H, W) of what is to be outlined in every panel.
+    `maps` is a dict from technique to raw maps, `rows` the pictures' predictions, `masks` (N, H,
+    W) what is to be outlined in every panel.
     """
     fig, axes = grid(len(images), 1 + len(maps), side=1.8)
     for ax, technique in zip(axes[0], ["original", *maps], strict=True):
         ax.set_title(word(technique))
     for i, (line, image, row) in enumerate(zip(axes, images, rows, strict=True)):
         line[0].imshow(image)
-        line[0].text(-0.06, 0.5, title(row).replace(" → ", "\n→ ").replace(", ", "\n"),
-                     transform=line[0].transAxes, ha="right", va="center")  # fmt: skip
+        text = title(row).replace(", ", "\n")
+        line[0].text(-0.06, 0.5, text, transform=line[0].transAxes, ha="right", va="center")
         for ax, technique in zip(line[1:], maps, strict=True):
             draw_map(ax, maps[technique][i], image)
-        for ax in line if outlines is not None and outlines[i].any() else ():
-            ax.contour(outlines[i], [0.5], colors="cyan", linewidths=0.7)
+        for ax in line if masks is not None else ():
+            outline(ax, masks[i])
     heat = plt.cm.ScalarMappable(plt.Normalize(0, 1), COLOURS)
     bar = fig.colorbar(heat, ax=axes, orientation="horizontal", shrink=0.3, aspect=40, pad=0.02)
     bar.set_ticks([0, 1], labels=[word("low"), word("high")])

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,7 +93,8 @@ def test_figure_1_is_lettered_a_to_l_and_says_that_the_pictures_are_drawn(pictur
     titles = [ax.get_title() for ax in fig.axes]
     assert [title[1] for title in titles] == list("abcdefghijkl")
     assert titles[3] == "(d) Saliency map"
-    assert any("drawn by code" in text for text in texts(fig))
+    (caption,) = (text for text in texts(fig) if text.startswith("Figure 1: "))
+    assert "dogs and cats\n" in caption and "drawn by code" in caption
 
 
 def test_photographs_are_not_said_to_be_drawn(pictures, monkeypatch):
@@ -108,7 +110,7 @@ def test_figure_1_and_the_comparison_speak_portuguese(pictures, monkeypatch):
     fig = plotting.figure_1(images, maps)
     assert fig.axes[0].get_title() == "(a) Imagem original"
     assert fig.axes[3].get_title() == "(d) Mapa de saliência"
-    assert {"Mapa de saliência", "cachorro\n→ gato\n75.0%"} <= set(
+    assert {"Mapa de saliência", "cachorro → gato\n75.0%"} <= set(
         texts(plotting.comparison(images, maps, rows))
     )
 
@@ -131,6 +133,23 @@ def test_a_map_without_positive_evidence_and_one_that_is_not_there_say_so(pictur
     fig = plotting.pairs(images, [np.zeros((9, 9)), -np.ones((150, 150)), None], rows)
     assert sum("no positive" in text for text in texts(fig)) == 2
     assert sum("has no such map" in text for text in texts(fig)) == 1
+
+
+def test_a_cold_place_of_a_coarse_map_shows_the_picture_as_it_is():
+    image, heatmap = np.full((150, 150, 3), 100, "uint8"), np.zeros((9, 9))
+    heatmap[0, 0] = 1
+    over = plotting.overlay(image, heatmap)
+    np.testing.assert_allclose(over[75:], 100 / 255)
+    hottest = 0.2 * 100 / 255 + 0.8 * np.array(plt.get_cmap(plotting.COLOURS)(1.0)[:3])
+    np.testing.assert_allclose(over[0, 0], hottest)
+
+
+def test_a_notebook_keeps_lines_as_png_and_noise_as_jpeg():
+    (lines, noise), axes = zip(*[plt.subplots() for _ in range(2)], strict=True)
+    axes[0].plot([0, 1])
+    axes[1].imshow(np.random.default_rng(0).random((300, 300, 3)))
+    kinds = [list(plotting._compact(fig, quality=80)) for fig in (lines, noise)]
+    assert kinds == [["image/png"], ["image/jpeg"]]
 
 
 def test_a_fine_map_is_drawn_alone_and_a_coarse_one_over_its_picture():
