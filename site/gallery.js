@@ -78,7 +78,7 @@ function describe(technique, map, chosen) {
   const word = WORDS[technique];
   if (technique === "original") return word;
   if (!map) return `${word}: no map of this class`;
-  return `${word}, ${WORDS["evidence for"]} ${WORDS[chosen]}` + (map.empty ? `: ${WORDS.none}` : "");
+  return `${word}, ${WORDS.class} ${WORDS[chosen]}` + (map.empty ? `: ${WORDS.none}` : "");
 }
 
 // The classes that there are maps of, as radio buttons; the choice stays where it can.

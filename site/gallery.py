@@ -34,7 +34,7 @@ def page(folder):
     """
     if not all((settings.MAPS / f"{technique}.npz").exists() for technique in TECHNIQUES):
         return None
-    keys = ("original", *TECHNIQUES, *settings.CLASSES, "evidence for", "none")
+    keys = ("original", *TECHNIQUES, *settings.CLASSES, "class", "none")
     words = {key: plotting.word(key).replace("\n", " ") for key in keys}
     colours = matplotlib.colormaps[plotting.COLOURS](np.arange(256), bytes=True)[:, :3]
     return {

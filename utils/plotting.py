@@ -37,7 +37,12 @@ WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portugues
     "dog": ("dog", "cachorro"),
     "both": ("cat and dog", "gato e cachorro"),
     "non-COVID": ("non-COVID", "não COVID"),
-    "evidence for": ("evidence for", "evidência para"),
+    "class": ("class:", "classe:"),
+    "outlined": (
+        "Outlined: the part that tells the classes apart.",
+        "Contorno: a parte que distingue as classes.",
+    ),
+    ".": (".", ","),  # before the decimals
     "low": ("low", "baixa"),
     "high": ("high", "alta"),
     "legend": (
@@ -48,7 +53,7 @@ WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portugues
     ),
     "figure 1": (
         "Figure 1: Attention maps for the classification of",
-        "Figura 1: Mapas de atenção para o problema de classificação entre",
+        "Figura 1: Mapas de atenção gerados para o problema de classificação entre",
     ),
     "animals": ("dogs and cats", "cachorros e gatos"),
     "slices": ("CT slices with and without COVID-19", "cortes de TC com e sem COVID-19"),
@@ -209,8 +214,9 @@ def title(row):
     if isinstance(row, str):
         return row
     if row.split == "both":
-        return f"{word('both')}, {word('evidence for')} {word(row.explained)}"
-    return f"{word(row.label)} → {word(row.predicted)}, {row.probability:.1%}"
+        return f"{word('both')}, {word('class')} {word(row.explained)}"
+    share = f"{row.probability:.1%}".replace(".", word("."))
+    return f"{word(row.label)} → {word(row.predicted)}, {share}"
 
 
 def pairs(images, maps, rows, masks=None):
@@ -271,7 +277,7 @@ def comparison(images, maps, rows, masks=None):
     bar = fig.colorbar(heat, ax=axes, orientation="horizontal", shrink=0.3, aspect=40, pad=0.02)
     bar.set_ticks([0, 1], labels=[word("low"), word("high")])
     bar.set_label(word("legend"))
-    caption(fig)
+    caption(fig, word("outlined") if masks is not None else "")
     return fig
 
 

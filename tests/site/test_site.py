@@ -222,5 +222,5 @@ def test_strength_and_line_of_the_gallery_can_be_set(made, page):
 def test_a_view_of_the_gallery_has_an_address(made, page):
     asked = "#picture=2&class=dog&left=cam&right=original"
     page.visit(made[0] / "gallery.html", hash=asked)
-    page.until(f"{CAPTION} === 'cat and dog. CAM, evidence for dog · Original picture'")
+    page.until(f"{CAPTION} === 'cat and dog. CAM, class: dog · Original picture'")
     assert page.evaluate("location.hash") == asked

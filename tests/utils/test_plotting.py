@@ -110,7 +110,7 @@ def test_figure_1_and_the_comparison_speak_portuguese(pictures, monkeypatch):
     fig = plotting.figure_1(images, maps)
     assert fig.axes[0].get_title() == "(a) Imagem original"
     assert fig.axes[3].get_title() == "(d) Mapa de saliência"
-    assert {"Mapa de saliência", "cachorro → gato\n75.0%"} <= set(
+    assert {"Mapa de saliência", "cachorro → gato\n75,0%"} <= set(
         texts(plotting.comparison(images, maps, rows))
     )
 
@@ -124,7 +124,7 @@ def test_the_title_of_a_picture_tells_truth_prediction_and_probability_or_what_w
     row = SimpleNamespace(label="dog", predicted="cat", probability=0.75, split="test")
     assert plotting.title(row) == "dog → cat, 75.0%"
     both = SimpleNamespace(split="both", explained="dog")
-    assert plotting.title(both) == "cat and dog, evidence for dog"
+    assert plotting.title(both) == "cat and dog, class: dog"
     assert plotting.title("as it is") == "as it is"
 
 
