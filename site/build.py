@@ -20,6 +20,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from PIL import Image
 
 import gallery
+import live
 from data import sets
 from utils import files, plotting, settings
 
@@ -27,7 +28,7 @@ NAME = "What does a CNN look at?"
 TEMPLATES = Path(__file__).parent
 NOTEBOOKS = settings.RESULTS_DIR / "notebooks"
 SITE = settings.RESULTS_DIR / "site"
-STATIC = ("style.css", "theme.js", "gallery.js", "formulas.woff2")
+STATIC = ("style.css", "theme.js", "paint.js", "gallery.js", "live.js", "formulas.woff2")
 VERDICTS = (
     "claim",
     "measured",
@@ -57,14 +58,21 @@ def write(folder, notebooks):
     folder.mkdir(parents=True)
     for name in STATIC:
         shutil.copy(TEMPLATES / name, folder)
-    pages = [_index(folder), gallery.page(folder / "gallery"), *map(_notebook, notebooks), _data()]
-    pages = [page for page in pages if page]
+    tried = live.page(folder / "live")
+    pages = [_index(folder), tried, gallery.page(folder / "gallery")]
+    pages = [page for page in [*pages, *map(_notebook, notebooks), _data()] if page]
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
     common = {"name": NAME, "pages": pages, "note": _note()}
+    common |= {"words": plotting.WORDS, "colours": gallery.colours()}
     for previous, page, following in zip([None, *pages], pages, [*pages[1:], None], strict=False):
         template = templates.get_template(page.get("template", "page.html.j2"))
         html = template.render(common | page | {"previous": previous, "next": following})
         (folder / page["address"]).write_text(html, encoding="utf-8")
+    if tried:
+        html = templates.get_template(tried["template"]).render(
+            common | tried | live.alone(folder, tried)
+        )
+        (folder / "live_offline.html").write_text(html, encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------- the pages

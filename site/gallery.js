@@ -4,7 +4,6 @@ const film = document.querySelector(".film");
 const classes = document.getElementById("classes");
 const sides = ["left", "right"].map((name) => document.getElementById(name));
 const side = sides[0].width;
-const colours = COLOURS.match(/.{6}/g).map((c) => [0, 2, 4].map((i) => parseInt(c.substr(i, 2), 16)));
 const asked = new URLSearchParams(location.hash.slice(1)); // a view has an address to be handed on
 const pictures = {}; // what was loaded: number -> { pixels, title, maps }
 
@@ -13,7 +12,7 @@ const pictures = {}; // what was loaded: number -> { pixels, title, maps }
 // Called by gallery/<number>.js, which a page opened from a file can load where it may not fetch.
 async function received(number, data) {
   data.pixels = await pixels(data.image);
-  for (const map of data.maps) map.pixels = await pixels(map.map);
+  for (const map of data.maps) map.levels = (await pixels(map.map)).filter((_, i) => i % 4 === 0);
   pictures[number] = data;
   show();
 }
@@ -38,19 +37,6 @@ function load(number) {
 
 // ------------------------------------------------------------------------------ the picture
 
-// The picture under a map of that strength, 0 to 1: what `plotting.overlay` draws.
-function paint(canvas, picture, map, strength) {
-  const context = canvas.getContext("2d");
-  const drawn = context.createImageData(side, side);
-  for (let i = 0; i < drawn.data.length; i += 4) {
-    const heat = map ? colours[map.pixels[i]] : picture.pixels.subarray(i, i + 3);
-    for (let k = 0; k < 3; k++)
-      drawn.data[i + k] = (1 - strength) * picture.pixels[i + k] + strength * heat[k];
-    drawn.data[i + 3] = 255;
-  }
-  context.putImageData(drawn, 0, 0);
-}
-
 function show() {
   const number = film.querySelector(":checked").value;
   const picture = pictures[number];
@@ -61,7 +47,7 @@ function show() {
   const maps = sides.map((canvas) => {
     const technique = form.elements[canvas.id].value;
     const map = picture.maps.find((m) => m.technique === technique && m.class === chosen);
-    paint(canvas, picture, map, strength);
+    paint(canvas, picture.pixels, map?.levels, strength);
     canvas.ariaLabel = describe(technique, map, chosen);
     return map;
   });
@@ -130,7 +116,5 @@ film.addEventListener("change", (event) => load(event.target.value));
 for (const { id } of sides) if (WORDS[asked.get(id)]) form.elements[id].value = asked.get(id);
 const first = [...film.querySelectorAll("input")].find((input) => input.value === asked.get("picture"));
 if (first) first.checked = true;
-const shades = colours.filter((_, i) => i % 51 === 0).map((colour) => `rgb(${colour})`);
-document.querySelector(".scale i").style.background = `linear-gradient(to right, ${shades})`;
 divide();
 load(film.querySelector(":checked").value);

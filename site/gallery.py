@@ -36,7 +36,6 @@ def page(folder):
         return None
     keys = ("original", *TECHNIQUES, *settings.CLASSES, "class", "none")
     words = {key: plotting.word(key).replace("\n", " ") for key in keys}
-    colours = matplotlib.colormaps[plotting.COLOURS](np.arange(256), bytes=True)[:, :3]
     return {
         "address": "gallery.html",
         "template": "gallery.html.j2",
@@ -44,10 +43,14 @@ def page(folder):
         "short": "Gallery",
         "pictures": _write(folder),
         "side": SIDE,
-        "colours": colours.tobytes().hex(),
         "words": words,
         "techniques": {key: words[key] for key in ("original", *TECHNIQUES)},
     }
+
+
+def colours():
+    """The colour map of the pages: red, green and blue of its 256 levels, in hexadecimal."""
+    return matplotlib.colormaps[plotting.COLOURS](np.arange(256), bytes=True)[:, :3].tobytes().hex()
 
 
 def levels(heatmap):

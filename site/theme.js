@@ -24,5 +24,6 @@ addEventListener("DOMContentLoaded", () => {
   });
   system.addEventListener("change", label);
   label();
-  document.querySelector(".contents details").open = matchMedia("(min-width: 70rem)").matches;
+  const contents = document.querySelector(".contents details");
+  if (contents) contents.open = matchMedia("(min-width: 70rem)").matches;
 });

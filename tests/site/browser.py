@@ -97,6 +97,17 @@ class Page:
             input.dispatchEvent(new Event("input", {{ bubbles: true }}));
         }})()""")
 
+    def choose(self, selector, path):
+        """Give a file to a field for files."""
+        answer = self.call("Runtime.evaluate", expression=f"document.querySelector('{selector}')")
+        there = answer["result"]["objectId"]
+        self.call("DOM.setFileInputFiles", objectId=there, files=[str(path)])
+
+    def requests(self):
+        """The addresses on a network that were asked for since the page was opened."""
+        sent = [e["params"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
+        return [s["request"]["url"] for s in sent if s["request"]["url"].startswith("http")]
+
     def complaints(self):
         """What went wrong on the page since it was opened, requests to the network among it."""
         kinds = ("Runtime.exceptionThrown", "Log.entryAdded")
