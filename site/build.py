@@ -9,6 +9,7 @@ not see it is the metadata `alt` of its cell.
 
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from PIL import Image
 
+import cue
 import gallery
 import live
 from data import sets
@@ -58,21 +60,20 @@ def write(folder, notebooks):
     folder.mkdir(parents=True)
     for name in STATIC:
         shutil.copy(TEMPLATES / name, folder)
-    tried = live.page(folder / "live")
-    pages = [_index(folder), tried, gallery.page(folder / "gallery")]
+    alive = live.page(folder / "live")
+    pages = [_index(folder), alive, gallery.page(folder / "gallery"), cue.page(folder / "cue")]
     pages = [page for page in [*pages, *map(_notebook, notebooks), _data()] if page]
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
-    common = {"name": NAME, "pages": pages, "note": _note()}
-    common |= {"words": plotting.WORDS, "colours": gallery.colours()}
-    for previous, page, following in zip([None, *pages], pages, [*pages[1:], None], strict=False):
-        template = templates.get_template(page.get("template", "page.html.j2"))
-        html = template.render(common | page | {"previous": previous, "next": following})
+    common = {"name": NAME, "pages": pages, "note": _note(), "words": plotting.WORDS}
+    common["colours"] = gallery.table().tobytes().hex()
+    for before, after in pairwise(pages):
+        before["next"], after["previous"] = after, before
+    if alive:
+        apart = {"address": "live_offline.html", "inside": live.inside(folder, alive)}
+        pages = [*pages, alive | apart]
+    for page in pages:
+        html = templates.get_template(page.get("template", "page.html.j2")).render(common | page)
         (folder / page["address"]).write_text(html, encoding="utf-8")
-    if tried:
-        html = templates.get_template(tried["template"]).render(
-            common | tried | live.alone(folder, tried)
-        )
-        (folder / "live_offline.html").write_text(html, encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------- the pages

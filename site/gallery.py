@@ -48,9 +48,9 @@ def page(folder):
     }
 
 
-def colours():
-    """The colour map of the pages: red, green and blue of its 256 levels, in hexadecimal."""
-    return matplotlib.colormaps[plotting.COLOURS](np.arange(256), bytes=True)[:, :3].tobytes().hex()
+def table():
+    """The colours of the pages' maps: red, green and blue of 256 levels, uint8 (256, 3)."""
+    return matplotlib.colormaps[plotting.COLOURS](np.arange(256), bytes=True)[:, :3]
 
 
 def levels(heatmap):

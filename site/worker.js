@@ -1,30 +1,30 @@
 // The pooling network in a Worker: what utils.attention computes, by TensorFlow.js on WebAssembly.
 const SIDE = 150, MEAN = [123.68, 116.779, 103.939];
-const WIDTHS = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]; // of the convolutions
+const WIDTHS = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512, 2]; // channels between the layers
 const AFTER_POOLING = new Set([2, 4, 7, 10]);
 let job = 0; // the number of the last request: who finds another one stops
-let ready, picture, head, convolutions;
+let ready, picture, layers;
 
-// A request: { network } to fetch and build it, { stop }, or { number, bitmap, class, sigma, n }, whose
-// bitmap is a new picture and may be left out for the last one.
+// A request is { network: address } at first, { stop }, or { number, bitmap, class, sigma, n }: the bitmap of a new
+// picture, or none for the last one.
 onmessage = async ({ data: ask }) => {
   const mine = ++job;
   try {
     if (ask.network) ready = load(ask.network);
     if (ask.bitmap) picture = { pixels: squash(ask.bitmap), number: ask.number, saliency: {}, samples: {} };
-    if (ask.network || ask.stop || !(await ready)) return;
+    await ready;
+    if (!ask.number || mine !== job) return;
     for (const found of explain(ask)) {
       postMessage({ number: picture.number, ...found });
       await new Promise((done) => setTimeout(done)); // here newer requests come in
       if (mine !== job) return;
     }
   } catch (error) {
-    console.warn(error.message);
-    postMessage({ failed: error.name === "TypeError" ? "network" : "machine" });
+    postMessage({ failed: error.name === "TypeError" ? "network" : "machine", why: error.message });
   }
 };
 
-// What there is to show of a picture, one after the other: the answer, CAM, Grad-CAM, saliency, SmoothGrad.
+// What there is to show of a picture, one after the other: the answer with CAM and Grad-CAM, saliency, SmoothGrad.
 function* explain({ class: chosen, sigma, n }) {
   if (!picture.logits) {
     const [logits, cam, gradCam] = tf.tidy(() => answer(picture.pixels).map((tensor) => tensor.arraySync()));
@@ -34,11 +34,11 @@ function* explain({ class: chosen, sigma, n }) {
   const c = chosen ?? Number(picture.logits[1] > picture.logits[0]);
   picture.saliency[c] ??= saliency(picture.pixels, c);
   yield { maps: [map("saliency", c, picture.saliency[c])] };
-  const samples = (picture.samples[`${c} ${sigma}`] ??= []);
+  const samples = (picture.samples[[c, sigma]] ??= []);
   for (let count = Math.max(1, Math.min(samples.length, n)); count <= n; count++) {
-    if (samples.length < count) samples.push(saliency(noisy(picture.pixels, sigma, samples.length), c));
-    const mean = samples[0].map((_, i) => samples.slice(0, count).reduce((sum, map) => sum + map[i], 0) / count);
-    yield { maps: [map("smoothgrad", c, mean)], count };
+    if (samples.length < count) samples.push(saliency(noisy(picture.pixels, sigma, count), c));
+    const some = samples.slice(0, count), mean = (_, i) => some.reduce((sum, sample) => sum + sample[i], 0) / count;
+    yield { maps: [map("smoothgrad", c, some[0].map(mean))], count };
   }
 }
 
@@ -46,96 +46,79 @@ const map = (technique, c, values) => ({ technique, class: c, values, levels: le
 
 // ------------------------------------------------------------------------------ the network
 
-// Fetch the network, or take it from the browser's cache; it lies there under an address of its own.
+// Fetch the network, or take it from the browser's cache; another network has another address.
 async function load(address) {
-  const cache = address.startsWith("http") && (await self.caches?.open("network"));
-  let packed = await cache?.match?.(address);
+  const cache = address.startsWith("http") ? await self.caches?.open("network") : undefined;
+  let packed = await cache?.match(address);
   if (!packed) {
     packed = await fetch(address);
-    if (!packed.ok) throw new TypeError(`${address}: ${packed.status}`);
-    if (cache) await Promise.all([...(await cache.keys()).map((old) => cache.delete(old)), cache.put(address, packed.clone())]);
+    if (!packed.ok) throw new TypeError(packed.statusText);
+    await cache?.put(address, packed.clone());
   }
   await build(await new Response(packed.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
-  return true;
 }
 
 // From the bytes that site/live.py packs: steps and biases, kernels in 8 bits, and TensorFlow's WebAssembly.
 async function build(bytes) {
-  const widths = [3, ...WIDTHS, 2], shapes = widths.slice(1).map((width, i) => [3, 3, widths[i], width]);
-  shapes[13] = [512, 2];
-  let float = 0, byte = 8 * shapes.reduce((sum, shape) => sum + shape.at(-1), 0);
-  const packed = shapes.map((shape) => {
+  const shapes = WIDTHS.slice(1).map((width, i) => (i < 13 ? [3, 3, WIDTHS[i], width] : [WIDTHS[i], width]));
+  let floats = 0, ints = 8 * shapes.reduce((sum, shape) => sum + shape.at(-1), 0);
+  const unpacked = shapes.map((shape) => {
     const width = shape.at(-1), size = shape.reduce((a, b) => a * b);
-    const [step, bias] = [0, 1].map((i) => new Float32Array(bytes, float + 4 * i * width, width));
-    const kernel = new Float32Array(new Int8Array(bytes, byte, size));
+    const [step, bias] = [0, 1].map((i) => new Float32Array(bytes, floats + 4 * i * width, width));
+    const kernel = new Float32Array(new Int8Array(bytes, ints, size));
     for (let i = 0; i < size; i++) kernel[i] *= step[i % width];
-    float += 8 * width, byte += size;
-    return { kernel, bias, shape };
+    floats += 8 * width, ints += size;
+    return [kernel, bias, shape];
   });
-  tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false); // it needs headers that a file does not have
-  const code = URL.createObjectURL(new Blob([new Uint8Array(bytes, byte)], { type: "application/wasm" }));
+  const code = URL.createObjectURL(new Blob([new Uint8Array(bytes, ints)], { type: "application/wasm" }));
+  tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false); // threads need headers that a file does not have
   const kinds = ["", "-simd", "-threaded-simd"].map((kind) => [`tfjs-backend-wasm${kind}.wasm`, code]);
   tf.wasm.setWasmPaths(Object.fromEntries(kinds));
   await tf.setBackend("wasm");
-  const layers = packed.map(({ kernel, bias, shape }) => ({ kernel: tf.tensor(kernel, shape), bias: tf.tensor(bias) }));
-  head = layers.pop();
-  convolutions = layers;
-  for (const layer of layers) layer.back = tf.tidy(() => tf.transpose(tf.reverse(layer.kernel, [0, 1]), [0, 1, 3, 2]));
+  layers = unpacked.map(([kernel, bias, shape]) => ({ kernel: tf.tensor(kernel, shape), bias: tf.tensor(bias) }));
+  for (const layer of layers.slice(0, 13))
+    layer.back = tf.tidy(() => tf.transpose(tf.reverse(layer.kernel, [0, 1]), [0, 1, 3, 2]));
 }
 
-// The outputs of all convolutions for a picture, as Float32Array of 0..255.
+// What goes into each convolution, and what comes out, for a picture (Float32Array, 0..255).
 function activations(pixels) {
-  const outputs = [];
-  let x = tf.sub(tf.tensor(pixels, [1, SIDE, SIDE, 3]), tf.tensor(MEAN));
-  convolutions.forEach(({ kernel, bias }, i) => {
+  const inputs = [], outputs = [];
+  layers.slice(0, 13).forEach(({ kernel: filter, bias }, i) => {
+    let x = i ? outputs[i - 1] : tf.sub(tf.tensor(pixels, [1, SIDE, SIDE, 3]), tf.tensor(MEAN));
     if (AFTER_POOLING.has(i)) x = tf.maxPool(x, 2, 2, "valid");
-    x = tf.fused.conv2d({ x, filter: kernel, strides: 1, pad: "same", bias, activation: "relu" });
-    outputs.push(x);
+    inputs.push(x);
+    outputs.push(tf.fused.conv2d({ x, filter, strides: 1, pad: "same", bias, activation: "relu" }));
   });
-  return outputs;
+  return { inputs, outputs };
 }
 
-// Logits (2), CAM (2, 81) and Grad-CAM (2, 81). The gradient of a logit by a feature map is its weight / 81.
+// Logits (2), CAM (2, 81) and Grad-CAM (2, 81): the gradient of a logit by a feature map is its weight / 81.
 function answer(pixels) {
-  const features = tf.reshape(activations(pixels).at(-1), [81, 512]);
-  const logits = tf.add(tf.squeeze(tf.matMul(tf.mean(features, 0, true), head.kernel)), head.bias);
+  const { kernel, bias } = layers[13], features = tf.reshape(activations(pixels).outputs[12], [81, 512]);
   const weighted = (weights) => tf.matMul(weights, features, true, true);
-  return [logits, weighted(head.kernel), tf.relu(weighted(tf.div(head.kernel, 81)))];
+  const logits = tf.add(tf.matMul(tf.mean(features, 0, true), kernel), bias);
+  return [tf.squeeze(logits), weighted(kernel), tf.relu(weighted(tf.div(kernel, 81)))];
 }
 
-// max_k |dS_c/dI_k|: the gradient of logit c goes back through the same convolutions, flipped.
+// max_k |dS_c/dI_k|: the gradient of logit c goes back through the same convolutions, their kernels turned round.
 function saliency(pixels, c) {
   return tf.tidy(() => {
-    const outputs = activations(pixels), passed = (gradient, output) => tf.mul(gradient, tf.step(output));
-    let gradient = passed(tf.div(tf.slice(tf.transpose(head.kernel), [c, 0], [1, 512]), 81), outputs[12]);
+    const { inputs, outputs } = activations(pixels), pooling = { filterSize: 2, strides: 2, pad: "valid" };
+    let dy = tf.div(tf.reshape(tf.slice(layers[13].kernel, [0, c], [512, 1]), [1, 1, 1, 512]), 81);
     for (let i = 12; i >= 0; i--) {
-      gradient = tf.conv2d(gradient, convolutions[i].back, 1, "same");
-      if (i) gradient = AFTER_POOLING.has(i) ? unpooled(gradient, outputs[i - 1]) : passed(gradient, outputs[i - 1]);
+      dy = tf.conv2d(tf.mul(dy, tf.step(outputs[i])), layers[i].back, 1, "same");
+      if (AFTER_POOLING.has(i))
+        dy = tf.engine().runKernel("MaxPoolGrad", { dy, input: outputs[i - 1], output: inputs[i] }, pooling);
     }
-    return tf.max(tf.abs(gradient), -1).dataSync();
+    return tf.max(tf.abs(dy), -1).dataSync();
   });
-}
-
-// The gradient before 2 x 2 max pooling and ReLU: to the first of the largest of each window, as TensorFlow does.
-function unpooled(gradient, output) {
-  const [, height, width, depth] = output.shape, [, rows, columns] = gradient.shape;
-  const from = gradient.dataSync(), values = output.dataSync(), to = new Float32Array(values.length);
-  for (let y = 0, i = 0; y < rows; y++)
-    for (let x = 0; x < columns; x++)
-      for (let k = 0, at = (2 * y * width + 2 * x) * depth; k < depth; k++, i++, at++) {
-        let best = at;
-        for (const next of [at + depth, at + width * depth, at + (width + 1) * depth])
-          if (values[next] > values[best]) best = next;
-        if (values[best] > 0) to[best] = from[i];
-      }
-  return tf.tensor(to, [1, height, width, depth]);
 }
 
 // A copy under normal noise of standard deviation sigma x range; sample s has the same noise on every picture.
 function noisy(pixels, sigma, sample) {
-  const scale = sigma * (pixels.reduce((a, b) => Math.max(a, b)) - pixels.reduce((a, b) => Math.min(a, b)));
+  const range = pixels.reduce((a, b) => Math.max(a, b)) - pixels.reduce((a, b) => Math.min(a, b));
   const noise = normal(sample, pixels.length);
-  return pixels.map((value, i) => value + scale * noise[i]);
+  return pixels.map((value, i) => value + sigma * range * noise[i]);
 }
 
 // Standard normal numbers by Box and Muller, from the generator mulberry32.
@@ -151,60 +134,61 @@ function normal(seed, size) {
 
 // ------------------------------------------------------------------------------ pictures and maps
 
-// A picture squashed to the square as Pillow does it for data.images: whole blocks averaged, then bicubic, in bytes.
+// A picture squashed to the square as Pillow does it for data.images: blocks averaged, then bicubic, in bytes.
 function squash(bitmap) {
   const [across, down] = [bitmap.width, bitmap.height].map((size) => Math.max(1, Math.trunc(size / SIDE / 3)));
-  const width = Math.ceil(bitmap.width / across), height = Math.ceil(bitmap.height / down);
-  const strip = new OffscreenCanvas(bitmap.width, down).getContext("2d", { willReadFrequently: true });
-  const blocks = new Uint8Array(width * height * 3);
+  let width = Math.ceil(bitmap.width / across), height = Math.ceil(bitmap.height / down), pixels = [];
+  const tall = 64 * down; // the picture comes in strips, so that the largest needs little memory
+  const strip = new OffscreenCanvas(bitmap.width, tall).getContext("2d", { willReadFrequently: true });
+  const sums = new Uint32Array(3 * width * height);
   strip.fillStyle = "white"; // behind what is transparent
-  for (let y = 0, i = 0; y < height; y++) {
-    strip.fillRect(0, 0, bitmap.width, down);
-    strip.drawImage(bitmap, 0, -y * down);
-    const { data } = strip.getImageData(0, 0, bitmap.width, down);
-    const rows = Math.min(down, bitmap.height - y * down);
-    for (let x = 0; x < width; x++) {
-      const columns = Math.min(across, bitmap.width - x * across), count = rows * columns;
-      for (let k = 0; k < 3; k++, i++) {
-        let sum = count >> 1;
-        for (let v = 0; v < rows; v++)
-          for (let u = 0; u < columns; u++) sum += data[4 * (v * bitmap.width + x * across + u) + k];
-        blocks[i] = (sum * Math.floor(2 ** 24 / count)) / 2 ** 24;
-      }
-    }
+  for (let top = 0; top < bitmap.height; top += tall) {
+    strip.fillRect(0, 0, bitmap.width, tall);
+    strip.drawImage(bitmap, 0, -top);
+    const { data } = strip.getImageData(0, 0, bitmap.width, tall);
+    for (let y = top, i = 0; y < Math.min(top + tall, bitmap.height); y++)
+      for (let x = 0; x < bitmap.width; x++, i += 4)
+        for (let k = 0, at = 3 * (Math.floor(y / down) * width + Math.floor(x / across)); k < 3; k++) sums[at + k] += data[i + k];
   }
-  const turned = resampled(blocks, width, height, bitmap.width / across);
-  return new Float32Array(resampled(turned, height, SIDE, bitmap.height / down));
+  pixels = sums.map((sum, i) => {
+    const [y, x] = [Math.floor(i / 3 / width), Math.floor(i / 3) % width];
+    const count = Math.min(across, bitmap.width - across * x) * Math.min(down, bitmap.height - down * y);
+    return ((sum + (count >> 1)) * Math.floor(2 ** 24 / count)) / 2 ** 24;
+  });
+  const first = height > SIDE && height - SIDE > 2 * (width - SIDE); // Pillow begins where less is left to do
+  for (const upright of [first, !first]) {
+    pixels = resampled(pixels, width, height, upright ? bitmap.height / down : bitmap.width / across, upright);
+    [width, height] = upright ? [width, SIDE] : [SIDE, height];
+  }
+  return new Float32Array(pixels);
 }
 
-// The rows of a picture (height, width, 3), resampled to SIDE pixels and written as columns: (SIDE, height, 3).
-function resampled(pixels, width, height, extent) {
-  const result = new Uint8ClampedArray(SIDE * height * 3), scale = extent / SIDE, wide = Math.max(scale, 1);
+// Pixels (height, width, 3) with SIDE in each column, or each row, whose first `extent` are picture.
+function resampled(pixels, width, height, extent, upright) {
+  const [size, lines, step, line] = upright ? [height, width, 3 * width, 3] : [width, height, 3, 3 * width];
+  const result = new Uint8ClampedArray(SIDE * lines * 3), scale = extent / SIDE, wide = Math.max(scale, 1);
   const cubic = (x) => (x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0);
   for (let x = 0; x < SIDE; x++) {
     const centre = (x + 0.5) * scale, first = Math.max(0, Math.trunc(centre - 2 * wide + 0.5));
-    const count = Math.min(width, Math.trunc(centre + 2 * wide + 0.5)) - first;
+    const count = Math.min(size, Math.trunc(centre + 2 * wide + 0.5)) - first;
     const taps = Array.from({ length: count }, (_, i) => cubic(Math.abs(i + first - centre + 0.5) / wide));
     const total = taps.reduce((a, b) => a + b), weights = taps.map((tap) => Math.round((tap / total) * 2 ** 22));
-    for (let y = 0; y < height; y++)
-      for (let k = 0; k < 3; k++) {
-        const sum = weights.reduce((part, w, i) => part + w * pixels[3 * (y * width + first + i) + k], 2 ** 21);
-        result[3 * (x * height + y) + k] = Math.floor(sum / 2 ** 22);
-      }
+    for (let i = 0; i < 3 * lines; i++) {
+      const [at, k] = [Math.floor(i / 3), i % 3], start = first * step + at * line + k;
+      const sum = weights.reduce((part, weight, j) => part + weight * pixels[start + j * step], 2 ** 21);
+      result[3 * (upright ? x * lines + at : at * SIDE + x) + k] = Math.floor(sum / 2 ** 22);
+    }
   }
   return result;
 }
 
-// A raw map as the figures show it, (SIDE x SIDE) from 0 to 255: as gallery.levels.
-function levels(map) {
-  const fine = map.length === SIDE * SIDE;
-  const place = (i) => Math.min(Math.max((i - 7.5) / 16, 0), 8); // of a pixel among the 9 units of a side
-  const large = fine ? map : Float32Array.from({ length: SIDE * SIDE }, (_, i) => {
-    const [y, x] = [place(Math.floor(i / SIDE)), place(i % SIDE)], [top, left] = [y, x].map((v) => Math.min(Math.floor(v), 7));
-    const row = (r) => map[9 * r + left] * (1 - x + left) + map[9 * r + left + 1] * (x - left);
-    return row(top) * (1 - y + top) + row(top + 1) * (y - top);
-  });
-  const sorted = Float32Array.from(large, (v) => Math.max(v, 0)).sort(), at = (fine ? 0.99 : 1) * (sorted.length - 1);
-  const below = sorted[Math.floor(at)], most = below + (at % 1) * (sorted[Math.ceil(at)] - below) || sorted.at(-1) || 1;
-  return Uint8Array.from(large, (value) => Math.round(255 * Math.min(Math.max(value / most, 0), 1)));
+// A raw map as gallery.levels has it: (SIDE x SIDE), from 0 to 255; unit i of a coarse one is at pixel 16 i + 7.5.
+function levels(values) {
+  const fine = values.length > 81, tent = (i, unit) => Math.max(0, 1 - Math.abs(Math.min(Math.max((i - 7.5) / 16, 0), 8) - unit));
+  const weight = (i, unit) => tent(Math.floor(i / SIDE), Math.floor(unit / 9)) * tent(i % SIDE, unit % 9);
+  const at = (_, i) => Math.max(0, fine ? values[i] : values.reduce((sum, value, unit) => sum + value * weight(i, unit), 0));
+  const shown = Float32Array.from({ length: SIDE * SIDE }, at), sorted = shown.slice().sort();
+  const place = (fine ? 0.99 : 1) * (sorted.length - 1), below = sorted[Math.floor(place)];
+  const most = below + (place % 1) * (sorted[Math.ceil(place)] - below) || sorted.at(-1) || 1;
+  return Uint8Array.from(shown, (value) => Math.round(255 * Math.min(value / most, 1)));
 }

@@ -1,0 +1,61 @@
+"""The page on the planted cue: notebook 12's maps for each dose of it, and numbers beside them."""
+
+import numpy as np
+from PIL import Image
+
+import gallery
+from utils import files, plotting, settings
+
+STRENGTH = 0.8  # of the maps over the pictures
+
+
+def page(folder):
+    """What the template needs, as a dict; the pictures are written into `folder`.
+
+    None where notebook 12 has not run.
+    """
+    if not all(path.exists() for path in (settings.MAPS / "cue.npz", settings.TABLES / "cue.csv")):
+        return None
+    folder.mkdir()
+    with np.load(settings.MAPS / "cue.npz") as stored:
+        stored = dict(stored)
+    table = files.load_table("cue").set_index("quantity")
+    table = table.rename(lambda name: ", ".join(map(plotting.word, name.split(", "))))
+    doses = []
+    for dose, maps in zip(stored["doses"], stored["maps"], strict=True):
+        rows = table[table["dose"] == dose]
+        shown = []  # a list for each picture, of a file and its words for each technique
+        for i, (image, some) in enumerate(zip(stored["image"], maps, strict=True)):
+            shown.append([])
+            for technique, heatmap in zip(stored["techniques"], some, strict=True):
+                shown[-1].append((f"cue/{technique}-{i}-{dose}.webp", plotting.word(technique)))
+                _overlay(image, heatmap).save(folder.parent / shown[-1][-1][0], quality=90)
+        doses.append(
+            {"dose": dose, "shown": shown, "rows": rows, "sentence": _sentence(dose, rows["value"])}
+        )
+    return {
+        "address": "cue.html",
+        "template": "cue.html.j2",
+        "title": "Watch it learn to cheat",
+        "short": "Watch it learn to cheat",
+        "doses": doses,
+    }
+
+
+def _overlay(image, heatmap):
+    """A map over its picture, as on the pages that do it themselves (paint.js), twice as large."""
+    levels = gallery.levels(heatmap)
+    share = STRENGTH * levels[..., None] / 255
+    mixed = (1 - share) * image + share * gallery.table()[levels]
+    return Image.fromarray(np.uint8(mixed)).resize((300, 300))
+
+
+def _sentence(dose, share):
+    """What the numbers of a dose say; share: from a quantity to its value."""
+    alarms = [name for name in share.index if name.endswith(", cats")]
+    shown = [f"{name[:-6]} shows it on {share[name]:.0%} of cats" for name in alarms]
+    return (
+        f"With the tag on {dose} % of the dogs it learned from, the network is right on "
+        f"{share['right, no tag']:.0%} of pictures without a tag, and on "
+        f"{share['right, tag on cats']:.0%} once the cats wear it. {', '.join(shown)}."
+    )
