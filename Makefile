@@ -15,6 +15,7 @@ EVIDENCE := $(call run_of,08_*.ipynb 09_*.ipynb $(if $(filter drawn-pets,$(DATAS
 COVID := $(call run_of,0[1-7]_*.ipynb 10_*.ipynb)
 APPENDIX := $(call run_of,A*.ipynb)
 SITE := $(RESULTS)/site/index.html
+LIBRARY := site/node_modules/.package-lock.json
 
 # A run under other settings is another run, although no file has changed.
 SWITCHES := LIMIT=$(LIMIT) VGG16_WEIGHTS=$(VGG16_WEIGHTS) PRECISION=$(PRECISION) LANGUAGE=$(LANGUAGE)
@@ -61,7 +62,7 @@ appendix: $(READY) ## run A1, from linear models to the saliency map
 
 all: figures evidence appendix site covid ## everything
 
-site: $(READY) ## the notebooks that have run, and a gallery of the maps, as pages for a browser
+site: $(READY) ## all that has run as pages for a browser, with a gallery, and a live page for pictures of yours
 	$(call alone,$(REPORT) $(SITE))
 
 # By default the networks that come with this; those trained on a data set, if one is named.
@@ -78,7 +79,7 @@ made:
 	@if $(MAKE) -q $(WANTED); then echo "Nothing to do, all is up to date."; \
 	else $(MAKE) -s -j1 --no-print-directory $(WANTED); fi
 
-test: lint ## lint, unit tests, and every notebook on a handful of pictures
+test: lint $(LIBRARY) ## lint, unit tests, and every notebook on a handful of pictures
 	@$(MAKE) -j2 --no-print-directory unit smoke
 
 lint: $(READY)
@@ -152,8 +153,13 @@ $(RUN)/%.ipynb: notebooks/%.ipynb notebooks/nbconvert_config.py | $(READY)
 	    || { echo "$< did not end; all that was said is in $(RUN)/unfinished/$*.log"; exit 1; }
 	@mv $(RUN)/unfinished/$(@F) $@ && rm $(RUN)/unfinished/$*.log
 
-$(SITE): $(wildcard $(RUN)/*.ipynb site/* data/README.md)
+$(SITE): $(wildcard $(RUN)/*.ipynb site/*.* data/README.md) $(LIBRARY)
 	@$(PYTHON_HERE) site/build.py
+
+# Without npm or a network there is no such file: the site is then made without the page that needs it, and says so.
+$(LIBRARY): site/package.json
+	@cd site && npm install --ignore-scripts --no-package-lock --no-audit --no-fund > /dev/null 2>&1 \
+	    && touch node_modules/.package-lock.json || true
 
 # ---------------------------------------------------------------- the environment
 

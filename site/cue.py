@@ -38,6 +38,7 @@ def page(folder):
         "template": "cue.html.j2",
         "title": "Watch it learn to cheat",
         "short": "Watch it learn to cheat",
+        "action": "Watch it learn to cheat",
         "doses": doses,
     }
 

@@ -36,12 +36,14 @@ def page(folder):
         return None
     keys = ("original", *TECHNIQUES, *settings.CLASSES, "class", "none")
     words = {key: plotting.word(key).replace("\n", " ") for key in keys}
+    pictures = _write(folder)
     return {
         "address": "gallery.html",
+        "action": f"Look at {len(pictures)} pictures and their maps",
         "template": "gallery.html.j2",
         "title": "Gallery",
         "short": "Gallery",
-        "pictures": _write(folder),
+        "pictures": pictures,
         "side": SIDE,
         "words": words,
         "techniques": {key: words[key] for key in ("original", *TECHNIQUES)},

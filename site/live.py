@@ -62,6 +62,7 @@ def page(folder):
         "template": "live.html.j2",
         "title": "Live: a picture of yours",
         "short": "Live: a picture of yours",
+        "action": "Try a picture of yours",
         "network": name,
         "size": round(len(network) / 1e6),
         "examples": EXAMPLES,

@@ -36,7 +36,7 @@ function* explain({ class: chosen, sigma, n }) {
   yield { maps: [map("saliency", c, picture.saliency[c])] };
   const samples = (picture.samples[[c, sigma]] ??= []);
   for (let count = Math.max(1, Math.min(samples.length, n)); count <= n; count++) {
-    if (samples.length < count) samples.push(saliency(noisy(picture.pixels, sigma, count), c));
+    if (samples.length < count) samples.push(saliency(noisy(picture.pixels, sigma, samples.length), c));
     const some = samples.slice(0, count), mean = (_, i) => some.reduce((sum, sample) => sum + sample[i], 0) / count;
     yield { maps: [map("smoothgrad", c, some[0].map(mean))], count };
   }

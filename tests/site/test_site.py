@@ -5,7 +5,6 @@ import io
 import json
 import re
 
-import matplotlib
 import nbformat
 import numpy as np
 import pandas as pd
@@ -62,6 +61,18 @@ def write_results(folder, generator):
         files.save_table(f"predictions_{network}", rows)
     for technique, found in maps.items():
         files.save_maps(technique, found, rows)
+    doses, techniques = (0, 50), ("saliency", "smoothgrad", "grad_cam")
+    cue = generator.random((2, 2, 3, 150, 150), "float32")
+    cue[..., :16, :16] = 2  # the tag
+    pictures = generator.integers(0, 255, (2, 150, 150, 3), "uint8")
+    np.savez(
+        settings.MAPS / "cue.npz", image=pictures, techniques=techniques, doses=doses, maps=cue
+    )
+    quantities = ["right, no tag", "right, tag on cats", *(f"{t}, cats" for t in techniques)]
+    rows = [(d, q, 0.9 - d / 100, 0, 1) for d in doses for q in quantities]
+    files.save_table(
+        "cue", pd.DataFrame(rows, columns=["dose", "quantity", "value", "low", "high"])
+    )
     row = evaluation.measured([0.7, 0.70098, 0.7], smallest=0.5)
     files.save_table("verdicts", evaluation.judged([row]).assign(claim="so", measured="much"))
     return maps
@@ -86,7 +97,7 @@ def made(tmp_path_factory):
 
 def test_each_notebook_is_a_page_between_the_one_before_and_the_one_after(made):
     page = (made[0] / "01_download_data.html").read_text()
-    assert 'rel="prev" href="gallery.html"' in page
+    assert 'rel="prev" href="cue.html"' in page
     assert 'rel="next" href="09_evidence.html"' in page
     assert '<a href="#A-part">A part</a>' in page
 
@@ -156,7 +167,7 @@ def page():
 
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("name", ["index", "gallery", "01_download_data", "data"])
+@pytest.mark.parametrize("name", ["index", "gallery", "cue", "01_download_data", "data"])
 def test_a_page_is_whole_without_a_network_legible_and_fits_a_phone(made, page, name, dark):
     page.visit(made[0] / f"{name}.html", width=390, dark=dark)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -185,10 +196,11 @@ def drawn(page, side):
         return np.asarray(image.convert("RGB"))
 
 
-def coloured(heatmap):
-    """A raw map in colours, as large as the gallery's canvas."""
-    colours = matplotlib.colormaps["inferno"](np.arange(256), bytes=True)[:, :3]
-    return colours[np.kron(gallery.levels(heatmap), np.ones((2, 2), "uint8"))]
+def overlaid(picture, heatmap):
+    """A raw map at full strength over a picture of the gallery (300, 300, 3)."""
+    levels = np.kron(gallery.levels(heatmap), np.ones((2, 2), "uint8"))
+    share = levels[..., None] / 255
+    return (1 - share) * picture + share * gallery.table()[levels]
 
 
 @needs_chromium
@@ -197,9 +209,12 @@ def test_the_gallery_draws_the_stored_map_of_what_was_clicked_and_its_numbers(ma
     page.click(".film label:nth-of-type(3)")  # the picture with both animals
     page.until(f"{CAPTION}.startsWith('cat and dog')")
     page.click("#classes label:nth-of-type(2)")
+    page.set("[name=strength]", 0)
+    picture = drawn(page, "left")
     page.set("[name=strength]", 100)
-    np.testing.assert_array_equal(drawn(page, "left"), coloured(made[1]["saliency"][3]))
-    np.testing.assert_array_equal(drawn(page, "right"), coloured(made[1]["grad_cam"][3]))
+    for side, technique in (("left", "saliency"), ("right", "grad_cam")):
+        expected = overlaid(picture, made[1][technique][3])
+        np.testing.assert_allclose(drawn(page, side), expected, atol=0.6)
     cells = page.evaluate("[...document.querySelectorAll('tbody tr')].map(r => r.innerText)")
     assert cells[0].split("\t") == ["probability", "60.0 %", "60.0 %"]
     assert cells[1].split("\t") == ["logit", "0.50", "0.50"]
@@ -224,3 +239,16 @@ def test_a_view_of_the_gallery_has_an_address(made, page):
     page.visit(made[0] / "gallery.html", hash=asked)
     page.until(f"{CAPTION} === 'cat and dog. CAM, class: dog · Original picture'")
     assert page.evaluate("location.hash") == asked
+
+
+@needs_chromium
+def test_the_cue_s_slider_shows_a_dose_with_its_maps_and_says_its_numbers(made, page):
+    page.visit(made[0] / "cue.html")
+    text = "document.querySelector('[aria-live]').innerText"
+    assert "on 90% of pictures without a tag" in page.evaluate(text)
+    page.set(".dose input", 1)
+    assert "With the tag on 50 % of the dogs" in page.evaluate(text)
+    assert "Grad-CAM shows it on 40% of cats" in page.evaluate(text)
+    seen = "[...document.images].filter(i => i.checkVisibility()).map(i => i.getAttribute('src'))"
+    assert page.evaluate(seen)[0] == "cue/saliency-0-50.webp"
+    assert len(page.evaluate(seen)) == 6
