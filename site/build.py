@@ -31,17 +31,7 @@ TEMPLATES = Path(__file__).parent
 NOTEBOOKS = settings.RESULTS_DIR / "notebooks"
 SITE = settings.RESULTS_DIR / "site"
 STATIC = ("style.css", "theme.js", "paint.js", "gallery.js", "live.js", "formulas.woff2")
-VERDICTS = (
-    "claim",
-    "measured",
-    "smallest",
-    "effect",
-    "low",
-    "high",
-    "scenes",
-    "trainings",
-    "verdict",
-)
+SHOWN = ("claim", "measured", "smallest", "effect", "low", "high", "scenes", "trainings", "verdict")
 HERO = 1600  # pixels; the width of the picture on the index
 
 
@@ -72,7 +62,8 @@ def write(folder, notebooks):
         apart = {"address": "live_offline.html", "inside": live.inside(folder, alive)}
         pages = [*pages, alive | apart]
     for page in pages:
-        html = templates.get_template(page.get("template", "page.html.j2")).render(common | page)
+        template = "page.html" if "body" in page else page["address"].replace("_offline", "")
+        html = templates.get_template(f"{template}.j2").render(common | page)
         (folder / page["address"]).write_text(html, encoding="utf-8")
 
 
@@ -84,13 +75,12 @@ def _index(folder):
     measured = (NOTEBOOKS / "09_evidence.ipynb").exists()  # the report's claims
     return {
         "address": "index.html",
-        "template": "index.html.j2",
         "title": NAME,
         "short": "Overview",
         "classes": settings.CLASSES,
         "hero": _hero(folder),
         "accuracy": _table("accuracy"),
-        "verdicts": _table("verdicts", VERDICTS) if measured else "",
+        "verdicts": _table("verdicts", SHOWN) if measured else "",
     }
 
 
@@ -116,7 +106,7 @@ def _notebook(path):
 def _data():
     """The page on where the pictures come from, which notebook 01 refers to."""
     body = markdown((settings.ROOT / "data" / "README.md").read_text(encoding="utf-8"))
-    return {"address": "data.html", "title": "Data", "short": "Data", "body": body}
+    return {"address": "data.html", "title": "Data", "body": body}
 
 
 def _note():

@@ -3,10 +3,7 @@
 import numpy as np
 from PIL import Image
 
-import gallery
 from utils import files, plotting, settings
-
-STRENGTH = 0.8  # of the maps over the pictures
 
 
 def page(folder):
@@ -35,20 +32,17 @@ def page(folder):
         )
     return {
         "address": "cue.html",
-        "template": "cue.html.j2",
         "title": "Watch it learn to cheat",
-        "short": "Watch it learn to cheat",
         "action": "Watch it learn to cheat",
         "doses": doses,
     }
 
 
 def _overlay(image, heatmap):
-    """A map over its picture, as on the pages that do it themselves (paint.js), twice as large."""
-    levels = gallery.levels(heatmap)
-    share = STRENGTH * levels[..., None] / 255
-    mixed = (1 - share) * image + share * gallery.table()[levels]
-    return Image.fromarray(np.uint8(mixed)).resize((300, 300))
+    """A map over its picture, twice as large; its largest hundredth has one colour."""
+    most = np.percentile(np.maximum(heatmap, 0), 99) or heatmap.max()
+    mixed = plotting.overlay(image, np.minimum(heatmap, most))
+    return Image.fromarray(np.uint8(255 * mixed)).resize((300, 300))
 
 
 def _sentence(dose, share):

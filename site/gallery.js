@@ -1,13 +1,9 @@
 // The gallery: one file of data per picture, drawn on two canvases with a line between them.
-const form = document.querySelector(".controls");
-const film = document.querySelector(".film");
-const classes = document.getElementById("classes");
-const sides = ["left", "right"].map((name) => document.getElementById(name));
-const side = sides[0].width;
+const form = document.querySelector(".controls"), film = document.querySelector(".film");
+const sides = ["left", "right"].map((name) => document.getElementById(name)), side = sides[0].width;
+const divider = document.getElementById("divider");
 const asked = new URLSearchParams(location.hash.slice(1)); // a view has an address to be handed on
 const pictures = {}; // what was loaded: number -> { pixels, title, maps }
-
-// ------------------------------------------------------------------------------ the data
 
 // Called by gallery/<number>.js, which a page opened from a file can load where it may not fetch.
 async function received(number, data) {
@@ -19,8 +15,7 @@ async function received(number, data) {
 
 // The pixels of an image's address, (side x side) RGBA, each of a smaller image repeated.
 async function pixels(address) {
-  const image = new Image();
-  image.src = address;
+  const image = Object.assign(new Image(), { src: address });
   await image.decode();
   const canvas = new OffscreenCanvas(side, side).getContext("2d");
   canvas.imageSmoothingEnabled = false;
@@ -30,20 +25,16 @@ async function pixels(address) {
 
 function load(number) {
   if (number in pictures) return show();
-  const script = document.createElement("script");
-  script.src = `gallery/${number}.js`;
-  document.head.append(script);
+  document.head.append(Object.assign(document.createElement("script"), { src: `gallery/${number}.js` }));
 }
 
-// ------------------------------------------------------------------------------ the picture
-
 function show() {
-  const number = film.querySelector(":checked").value;
-  const picture = pictures[number];
+  const number = film.querySelector(":checked").value, picture = pictures[number];
   if (!picture) return;
-  offer(picture);
-  const chosen = form.elements.class.value;
-  const strength = form.elements.strength.value / 100;
+  const known = new Set(picture.maps.map((map) => map.class));
+  for (const choice of form.elements.class) choice.disabled = !known.has(choice.value);
+  if (!known.has(form.elements.class.value)) form.elements.class.value = [...known][0];
+  const chosen = form.elements.class.value, strength = form.elements.strength.value / 100;
   const maps = sides.map((canvas) => {
     const technique = form.elements[canvas.id].value;
     const map = picture.maps.find((m) => m.technique === technique && m.class === chosen);
@@ -67,53 +58,23 @@ function describe(technique, map, chosen) {
   return `${word}, ${WORDS.class} ${WORDS[chosen]}` + (map.empty ? `: ${WORDS.none}` : "");
 }
 
-// The classes that there are maps of, as radio buttons; the choice stays where it can.
-function offer(picture) {
-  const known = [...new Set(picture.maps.map((map) => map.class))];
-  const before = form.elements.class?.value ?? asked.get("class");
-  if (known.join() === classes.dataset.known) return;
-  classes.dataset.known = known.join();
-  classes.querySelectorAll("label").forEach((label) => label.remove());
-  for (const name of known) {
-    const label = document.createElement("label");
-    const button = Object.assign(document.createElement("input"), {
-      type: "radio", name: "class", value: name, checked: name === (known.includes(before) ? before : known[0]),
-    });
-    label.append(button, ` ${WORDS[name]}`);
-    classes.append(label);
-  }
-}
-
 function tabulate(maps) {
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
-  const rows = [
-    ["probability", (map) => percent(map.probability)],
-    ["logit", (map) => map.logit.toFixed(2)],
-    ...Object.entries(maps.find((map) => map)?.area ?? {}).map(([region, area]) => [
-      `energy on the ${region}, area ${percent(area)}`, (map) => percent(map.energy[region]),
-    ]),
-  ];
-  const body = document.querySelector("#numbers tbody");
-  body.replaceChildren(...rows.map(([name, value]) => {
-    const row = document.createElement("tr");
-    const head = Object.assign(document.createElement("th"), { scope: "row", textContent: name });
-    row.append(head, ...maps.map((map) =>
-      Object.assign(document.createElement("td"), { textContent: map ? value(map) : "–" })));
-    return row;
-  }));
+  const rows = [["probability", (map) => percent(map.probability)], ["logit", (map) => map.logit.toFixed(2)]];
+  for (const [region, area] of Object.entries(maps.find((map) => map)?.area ?? {}))
+    rows.push([`energy on the ${region}, area ${percent(area)}`, (map) => percent(map.energy[region])]);
+  const cells = (value) => maps.map((map) => `<td>${map ? value(map) : "–"}</td>`).join("");
+  document.querySelector("#numbers tbody").innerHTML =
+    rows.map(([name, value]) => `<tr><th scope="row">${name}</th>${cells(value)}</tr>`).join("");
 }
 
-// ------------------------------------------------------------------------------ the hands
-
-const divider = document.getElementById("divider");
 const divide = () => sides[1].parentElement.style.setProperty("--line", `${divider.value}%`);
-
 divider.addEventListener("input", divide);
 form.addEventListener("input", show);
 form.addEventListener("submit", (event) => event.preventDefault());
 film.addEventListener("change", (event) => load(event.target.value));
-
 for (const { id } of sides) if (WORDS[asked.get(id)]) form.elements[id].value = asked.get(id);
+if (asked.has("class")) form.elements.class.value = asked.get("class");
 const first = [...film.querySelectorAll("input")].find((input) => input.value === asked.get("picture"));
 if (first) first.checked = true;
 divide();

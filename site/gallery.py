@@ -39,14 +39,13 @@ def page(folder):
     pictures = _write(folder)
     return {
         "address": "gallery.html",
-        "action": f"Look at {len(pictures)} pictures and their maps",
-        "template": "gallery.html.j2",
         "title": "Gallery",
-        "short": "Gallery",
+        "action": f"Look at {len(pictures)} pictures and their maps",
         "pictures": pictures,
         "side": SIDE,
         "words": words,
-        "techniques": {key: words[key] for key in ("original", *TECHNIQUES)},
+        "techniques": ["original", *TECHNIQUES],
+        "classes": settings.CLASSES,
     }
 
 

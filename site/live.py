@@ -28,7 +28,7 @@ CHELSEA = resources.files("skimage") / "data" / "chelsea.png"
 EXAMPLES = {  # file: what it shows, in English and in Portuguese
     "chelsea.png": ("a tabby cat", "uma gata malhada"),
     "cat.png": ("a drawn cat", "um gato desenhado"),
-    "dog.png": ("its twin: a dog’s head", "sua gêmea: cabeça de cachorro"),
+    "dog.png": ("its twin: a dog’s head", "seu gêmeo: cabeça de cachorro"),
     "slice.png": ("a slice of a lung: no pet", "um corte de pulmão: nenhum animal"),
 }
 MISSING = (
@@ -59,9 +59,7 @@ def page(folder):
     Image.fromarray(ct.draw_slice(0, "COVID")[0]).save(folder / "slice.png")
     return {
         "address": "live.html",
-        "template": "live.html.j2",
         "title": "Live: a picture of yours",
-        "short": "Live: a picture of yours",
         "action": "Try a picture of yours",
         "network": name,
         "size": round(len(network) / 1e6),

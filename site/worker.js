@@ -116,8 +116,7 @@ function saliency(pixels, c) {
 
 // A copy under normal noise of standard deviation sigma x range; sample s has the same noise on every picture.
 function noisy(pixels, sigma, sample) {
-  const range = pixels.reduce((a, b) => Math.max(a, b)) - pixels.reduce((a, b) => Math.min(a, b));
-  const noise = normal(sample, pixels.length);
+  const sorted = pixels.slice().sort(), range = sorted.at(-1) - sorted[0], noise = normal(sample, pixels.length);
   return pixels.map((value, i) => value + sigma * range * noise[i]);
 }
 
@@ -137,7 +136,7 @@ function normal(seed, size) {
 // A picture squashed to the square as Pillow does it for data.images: blocks averaged, then bicubic, in bytes.
 function squash(bitmap) {
   const [across, down] = [bitmap.width, bitmap.height].map((size) => Math.max(1, Math.trunc(size / SIDE / 3)));
-  let width = Math.ceil(bitmap.width / across), height = Math.ceil(bitmap.height / down), pixels = [];
+  let width = Math.ceil(bitmap.width / across), height = Math.ceil(bitmap.height / down);
   const tall = 64 * down; // the picture comes in strips, so that the largest needs little memory
   const strip = new OffscreenCanvas(bitmap.width, tall).getContext("2d", { willReadFrequently: true });
   const sums = new Uint32Array(3 * width * height);
@@ -150,8 +149,8 @@ function squash(bitmap) {
       for (let x = 0; x < bitmap.width; x++, i += 4)
         for (let k = 0, at = 3 * (Math.floor(y / down) * width + Math.floor(x / across)); k < 3; k++) sums[at + k] += data[i + k];
   }
-  pixels = sums.map((sum, i) => {
-    const [y, x] = [Math.floor(i / 3 / width), Math.floor(i / 3) % width];
+  let pixels = sums.map((sum, i) => {
+    const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
     const count = Math.min(across, bitmap.width - across * x) * Math.min(down, bitmap.height - down * y);
     return ((sum + (count >> 1)) * Math.floor(2 ** 24 / count)) / 2 ** 24;
   });
