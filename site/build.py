@@ -30,7 +30,7 @@ NAME = "What does a CNN look at?"
 TEMPLATES = Path(__file__).parent
 NOTEBOOKS = settings.RESULTS_DIR / "notebooks"
 SITE = settings.RESULTS_DIR / "site"
-STATIC = ("style.css", "theme.js", "paint.js", "gallery.js", "live.js", "formulas.woff2")
+STATIC = ("style.css", "theme.js", "paint.js", "gallery.js", "formulas.woff2")
 SHOWN = ("claim", "measured", "smallest", "effect", "low", "high", "scenes", "trainings", "verdict")
 HERO = 1600  # pixels; the width of the picture on the index
 

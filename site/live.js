@@ -87,7 +87,11 @@ form.addEventListener("input", ({ target }) => {
   draw();
   if (target.name !== "strength" && now.logits) ask();
 });
-fields.stop.addEventListener("click", () => (worker.postMessage({ stop: true }), (fields.stop.hidden = true)));
+fields.stop.addEventListener("click", () => {
+  fields.n.value = page.querySelector("#count").value; // what there is, is enough
+  draw();
+  ask();
+});
 page.querySelector("#language").addEventListener("click", () => (page.lang = page.lang === "en" ? "pt" : "en"));
 page.lang = navigator.language.startsWith("pt") ? "pt" : "en";
 const first = page.querySelector(".examples img"); // something to look at until there is a picture of one's own

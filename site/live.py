@@ -53,6 +53,7 @@ def page(folder):
     network = gzip.compress(packed() + (LIBRARY / WASM).read_bytes(), mtime=0)
     name = f"live/network-{hashlib.sha256(network).hexdigest()[:8]}.bin"
     (folder.parent / name).write_bytes(network)
+    shutil.copy(HERE / "live.js", folder.parent)
     shutil.copy(CHELSEA, folder)
     for species in ("cat", "dog"):
         Image.fromarray(pets.draw_pet(9, species)[0]).save(folder / f"{species}.png")

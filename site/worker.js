@@ -5,8 +5,8 @@ const AFTER_POOLING = new Set([2, 4, 7, 10]);
 let job = 0; // the number of the last request: who finds another one stops
 let ready, picture, layers;
 
-// A request is { network: address } at first, { stop }, or { number, bitmap, class, sigma, n }: the bitmap of a new
-// picture, or none for the last one.
+// A request is { network: address } at first, then { number, bitmap, class, sigma, n }: the bitmap of a new picture,
+// or none for the last one.
 onmessage = async ({ data: ask }) => {
   const mine = ++job;
   try {
@@ -48,12 +48,12 @@ const map = (technique, c, values) => ({ technique, class: c, values, levels: le
 
 // Fetch the network, or take it from the browser's cache; another network has another address.
 async function load(address) {
-  const cache = address.startsWith("http") ? await self.caches?.open("network") : undefined;
+  const cache = address.startsWith("http") ? await self.caches?.open("network").catch(() => undefined) : undefined;
   let packed = await cache?.match(address);
   if (!packed) {
     packed = await fetch(address);
     if (!packed.ok) throw new TypeError(packed.statusText);
-    await cache?.put(address, packed.clone());
+    await cache?.put(address, packed.clone()).catch(() => undefined); // where nothing is kept, the page works, too
   }
   await build(await new Response(packed.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
 }

@@ -169,6 +169,8 @@ def test_class_noise_and_samples_act_at_once_and_sampling_can_be_stopped(page):
     page.set("[name=n]", 50)
     page.until(f"{COUNT} >= 3")
     page.click("[name=stop]")
+    page.until("fields.stop.hidden")
+    assert 3 <= page.evaluate("Number(fields.n.value)") < 50
     page.set("[name=n]", SAMPLES)
     page.until(f"{COUNT} === {SAMPLES}")
     page.set("[name=sigma]", 0.2)
