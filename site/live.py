@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from data.drawing import ct, pets
-from utils import model
+from utils import settings
 
 HERE = Path(__file__).parent
 LIBRARY = HERE / "node_modules" / "@tensorflow"
@@ -24,6 +24,7 @@ CODE = (
     "tfjs-backend-wasm/dist/tf-backend-wasm.es2017.min.js",
 )
 WASM = "tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm"
+NETWORK = settings.ROOT / "data" / "vgg16_photographs_gap.npz"  # as utils.model.pack_weights writes
 CHELSEA = resources.files("skimage") / "data" / "chelsea.png"
 EXAMPLES = {  # file: what it shows, in English and in Portuguese
     "chelsea.png": ("a tabby cat", "uma gata malhada"),
@@ -70,7 +71,7 @@ def page(folder):
 
 def packed():
     """The pooling network as bytes: steps and biases of each layer, then the kernels in 8 bits."""
-    with np.load(model.SHIPPED["gap"]) as stored:
+    with np.load(NETWORK) as stored:
         pairs = range(0, len(stored.files) // 2, 2)
         numbers = [stored[key] for i in pairs for key in (f"step_{i}", f"array_{i + 1}")]
         kernels = [stored[f"array_{i}"] for i in pairs]

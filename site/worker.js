@@ -61,7 +61,7 @@ async function load(address) {
 // From the bytes that site/live.py packs: steps and biases, kernels in 8 bits, and TensorFlow's WebAssembly.
 async function build(bytes) {
   const shapes = WIDTHS.slice(1).map((width, i) => (i < 13 ? [3, 3, WIDTHS[i], width] : [WIDTHS[i], width]));
-  let floats = 0, ints = 8 * shapes.reduce((sum, shape) => sum + shape.at(-1), 0);
+  let floats = 0, ints = 8 * shapes.reduce((sum, shape) => sum + shape.at(-1), 0); // where the next ones begin
   const unpacked = shapes.map((shape) => {
     const width = shape.at(-1), size = shape.reduce((a, b) => a * b);
     const [step, bias] = [0, 1].map((i) => new Float32Array(bytes, floats + 4 * i * width, width));
