@@ -47,10 +47,11 @@ def _overlay(image, heatmap):
 
 def _sentence(dose, share):
     """What the numbers of a dose say; share: from a quantity to its value."""
-    alarms = [name for name in share.index if name.endswith(", cats")]
-    shown = [f"{name[:-6]} shows it on {share[name]:.0%} of cats" for name in alarms]
+    cats = [name for name in share.index if name.endswith(", cats")]
+    shown = ", ".join(f"{name[:-6]} {share[name]:.0%}" for name in cats)
     return (
         f"With the tag on {dose} % of the dogs it learned from, the network is right on "
         f"{share['right, no tag']:.0%} of pictures without a tag, and on "
-        f"{share['right, tag on cats']:.0%} once the cats wear it. {', '.join(shown)}."
+        f"{share['right, tag on cats']:.0%} once the cats wear it. "
+        f"Of the maps of such cats, these show it: {shown}."
     )

@@ -248,7 +248,7 @@ def test_the_cue_s_slider_shows_a_dose_with_its_maps_and_says_its_numbers(made, 
     assert "on 90% of pictures without a tag" in page.evaluate(text)
     page.set(".dose input", 1)
     assert "With the tag on 50 % of the dogs" in page.evaluate(text)
-    assert "Grad-CAM shows it on 40% of cats" in page.evaluate(text)
+    assert "these show it: Saliency map 40%, SmoothGrad 40%, Grad-CAM 40%." in page.evaluate(text)
     seen = "[...document.images].filter(i => i.checkVisibility()).map(i => i.getAttribute('src'))"
     assert page.evaluate(seen)[0] == "cue/saliency-0-50.webp"
     assert len(page.evaluate(seen)) == 6
