@@ -56,6 +56,7 @@ def write(folder, notebooks):
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
     common = {"name": NAME, "pages": pages, "note": _note(), "words": plotting.WORDS}
     common["colours"] = gallery.table().tobytes().hex()
+    common["addresses"] = [page["address"] for page in pages]
     for before, after in pairwise(pages):
         before["next"], after["previous"] = after, before
     if alive:

@@ -53,7 +53,7 @@ async function take(source) {
 }
 
 function draw() {
-  for (const range of form.querySelectorAll("[type=range]")) range.previousElementSibling.value = range.value;
+  for (const range of form.querySelectorAll("[type=range]")) range.previousElementSibling.textContent = range.value;
   for (const canvas of now.pixels ? canvases : []) {
     const map = now.maps[`${canvas.id} ${now.chosen}`], note = document.getElementById(`where-${canvas.id}`);
     paint(canvas, now.pixels, map?.levels, fields.strength.value);

@@ -172,7 +172,10 @@ def test_a_page_is_whole_without_a_network_legible_and_fits_a_phone(made, page, 
     page.visit(made[0] / f"{name}.html", width=390, dark=dark)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate(browser.FAINT) == []
-    assert page.evaluate("[...document.images].every(i => i.alt && i.naturalWidth > 0)")
+    images = "[...document.images].filter((i) => i.checkVisibility())"
+    assert page.evaluate(f"{images}.every((i) => i.alt && i.naturalWidth > 0)")
+    fields = "[...document.querySelectorAll('input, select')]"
+    assert page.evaluate(f"{fields}.every((i) => i.labels.length || i.ariaLabel)")
     assert page.complaints() == []
 
 
