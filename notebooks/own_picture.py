@@ -259,7 +259,7 @@ def figure(shown):
         f"{word(name)}, {share:.1%}" for name, share in zip(shown["names"], shares, strict=True)
     ]
     picture = np.broadcast_to(shown["image"], (*shown["image"].shape[:2], 3))  # grey has one
-    fig = plt.figure(figsize=(12.5, 4.8))
+    fig = plt.figure(figsize=(12.5, 5.3))
     axes = fig.subplot_mosaic([["", "", *(f"{name} {i}" for name in shown["maps"])] for i in "01"])
     for ax in axes.values():
         ax.axis("off")

@@ -12,7 +12,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from data.images import resize
 from utils import model, runtime, settings
 from utils.runtime import keras
 
@@ -36,20 +35,6 @@ def boxes(masks):
         for place in find_objects(mask.astype(int)):
             box[place] = True
     return filled
-
-
-def cropped(images, share=0.15):
-    """Pictures without that share of their side at each border, at their old size."""
-    side = images.shape[1]
-    middle = slice(round(share * side), side - round(share * side))
-    return np.stack([resize(image[middle, middle], side) for image in images])
-
-
-def without_corners(images, share=0.3):
-    """Pictures with black triangles of that share of the side in their corners."""
-    rows, columns = np.indices(images.shape[1:3]) / images.shape[1]
-    near = np.minimum(rows, 1 - rows) + np.minimum(columns, 1 - columns) < share
-    return blacked_out(images, np.broadcast_to(near, images.shape[:3]))
 
 
 def features(images):

@@ -28,19 +28,6 @@ def test_the_box_of_a_mask_hides_its_outline_and_an_empty_mask_has_none():
     assert not box[1].any()
 
 
-def test_cropping_takes_the_borders_away_and_keeps_the_size():
-    framed = np.full((1, 20, 20, 3), 200, np.uint8)
-    framed[:, 3:17, 3:17] = 80
-    assert (shortcuts.cropped(framed, 0.15) == 80).all()
-    assert shortcuts.cropped(framed, 0.15).shape == framed.shape
-
-
-def test_corners_are_black_and_the_middle_of_each_side_stays():
-    cut = shortcuts.without_corners(IMAGES, 0.3)[0, ..., 0]
-    assert not cut[[0, 0, 9, 9], [0, 9, 0, 9]].any()
-    assert (cut[[0, 5, 5, 9], [5, 0, 9, 5]] == 200).all()
-
-
 def test_a_group_that_the_probe_has_learned_from_does_not_test_it():
     """Two copies of each picture, whose label is a coin's: known by heart if a copy was learned."""
     rng = np.random.default_rng(1)
