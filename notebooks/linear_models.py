@@ -4,10 +4,69 @@ Examples are the rows of x (N, d), their classes y (N,) are -1 or +1. A model's 
 for +1; for the first three it is linear, S = x @ weights + bias. `descend` trains each of them that
 has a gradient. Losses and gradients take what stays fixed first and the parameters last, so that
 partial(logistic_gradient, x, y, decay) is a function of the parameters alone.
-Derived term by term in notebooks/A1_from_linear_models_to_saliency.ipynb.
+Derived term by term in notebooks/A1_from_linear_models_to_saliency.ipynb, on the two sets below.
 """
 
+from collections import namedtuple
+from functools import partial
+
 import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPClassifier
+
+from data.drawing.pets import draw_pet
+from utils.settings import SIZE
+
+# ------------------------------------------------------------------------------------ two sets
+
+Split = namedtuple("Split", "x y x_test y_test")
+
+
+def split(x, y, x_test, y_test):
+    """A training and a test set, centred on the mean of the first."""
+    return Split(x - x.mean(axis=0), y, x_test - x.mean(axis=0), y_test)
+
+
+def draw(scenes):
+    """Pictures (2 n, SIZE, SIZE, 3) and masks of the heads: a cat and a dog for each scene."""
+    drawn = [draw_pet(scene, name, SIZE) for scene in scenes for name in ("cat", "dog")]
+    images, _, heads = (np.array(part) for part in zip(*drawn, strict=True))
+    return images, heads
+
+
+def reduced(images, masks, side):
+    """What lies around each mask, as rows (N, side * side) of grey values in 0..1."""
+    rows = []
+    for image, mask in zip(images, masks, strict=True):
+        down, right = np.nonzero(mask)
+        box = right.min(), down.min(), right.max() + 1, down.max() + 1
+        grey = Image.fromarray(image).convert("L")
+        rows.append(np.ravel(grey.resize((side, side), Image.Resampling.BOX, box)) / 255)
+    return np.array(rows)
+
+
+def cats_and_dogs(training, test, side):
+    """A split from two (images, masks): a cat is -1, its twin the dog +1."""
+    classes = [np.tile([-1, 1], len(images) // 2) for images, _ in (training, test)]
+    return split(reduced(*training, side), classes[0], reduced(*test, side), classes[1])
+
+
+def three_or_eight(test=90):
+    """A split of scikit-learn's handwritten digits of 8 x 8 pixels: a 3 is -1, an 8 is +1."""
+    digits = load_digits()
+    chosen = np.isin(digits.target, (3, 8))
+    x, y = digits.data[chosen] / 16, np.where(digits.target[chosen] == 8, 1, -1)
+    return split(x[:-test], y[:-test], x[-test:], y[-test:])
+
+
+def draw_square(ax, values, signed=True):
+    """Draw values (d,) as a square: grey, or red above and blue below zero."""
+    square = values.reshape(int(len(values) ** 0.5), -1)
+    limit = np.abs(values).max()
+    look = dict(cmap="RdBu_r", vmin=-limit, vmax=limit) if signed else dict(cmap="gray")
+    ax.imshow(square, interpolation="nearest", **look)
+
 
 # ---------------------------------------------------------------------------------- perceptron
 
@@ -100,6 +159,12 @@ def logistic_gradient(x, y, decay, weights, bias):
     return x.T @ error + decay * weights, error.sum()
 
 
+def logistic_regression(x, y, decay):
+    """(weights (d,), bias) where `logistic_loss` is least."""
+    gradient = partial(logistic_gradient, x, y, decay)
+    return descend(gradient, (np.zeros(x.shape[1]), 0.0), rate=0.05, momentum=0.98, steps=3000)
+
+
 # --------------------------------------------------------------------------- two-layer network
 
 
@@ -133,6 +198,25 @@ def network_gradient(x, y, decay, first, first_bias, second, bias):
         hidden.T @ error + decay * second,
         error.sum(),
     )
+
+
+def two_layer_network(x, y, hidden, decay):
+    """The four parameters after 1000 steps downhill from `network_start`."""
+    gradient = partial(network_gradient, x, y, decay)
+    start = network_start(x.shape[1], hidden)
+    return descend(gradient, start, rate=0.1, momentum=0.9, steps=1000)
+
+
+def referee_network(x, y, hidden, decay, steps):
+    """The parameters of scikit-learn's network after its first step, and after `steps` more."""
+    recipe = dict(solver="sgd", momentum=0, batch_size=len(y), alpha=decay * len(y))
+    referee = MLPClassifier(hidden, learning_rate_init=0.1, random_state=0, **recipe)
+    states = []
+    for _ in range(steps + 1):
+        referee.partial_fit(x, y, classes=(-1, 1))
+        (first, second), (first_bias, bias) = referee.coefs_, referee.intercepts_
+        states.append([part.copy() for part in (first.T, first_bias, second[:, 0], bias[0])])
+    return states[0], states[-1]
 
 
 def score_gradient(x, first, first_bias, second, bias):
