@@ -27,11 +27,11 @@ WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portugues
     "smoothgrad": ("SmoothGrad", "SmoothGrad"),
     "cam": ("CAM", "CAM"),
     "grad_cam": ("Grad-CAM", "Grad-CAM"),
-    "none": ("no positive\nevidence", "nenhuma evidência\npositiva"),
-    "no map": ("this network\nhas no such map", "esta rede não\ntem tal mapa"),
+    "none": ("no positive\nevidence", "sem evidência\npositiva"),
+    "no map": ("this network\nhas no such map", "esta rede não\ntem esse mapa"),
     "strange": (
         "Unlike what the network learned from: its answer may mean nothing.",
-        "Diferente do que a rede aprendeu: sua resposta pode não dizer nada.",
+        "Imagem diferente das que a rede viu: a resposta pode não significar nada.",
     ),
     "cat": ("cat", "gato"),
     "dog": ("dog", "cachorro"),
@@ -48,8 +48,8 @@ WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portugues
     "legend": (
         "sensitivity of the score (saliency map, SmoothGrad) or evidence for the class (CAM, "
         "Grad-CAM);\neach map has its own scale",
-        "sensibilidade do escore (mapa de saliência, SmoothGrad) ou evidência para a classe (CAM, "
-        "Grad-CAM);\ncada mapa tem sua própria escala",
+        "sensibilidade do escore (mapa de saliência, SmoothGrad) ou evidência a favor da classe "
+        "(CAM, Grad-CAM);\ncada mapa em sua própria escala",
     ),
     "figure 1": (
         "Figure 1: Attention maps for the classification of",
@@ -59,7 +59,7 @@ WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portugues
     "slices": ("CT slices with and without COVID-19", "cortes de TC com e sem COVID-19"),
     "drawn": (
         "The pictures are drawn by code; they are not those of the report.",
-        "As imagens são desenhadas por código; não são as do relatório.",
+        "As imagens foram desenhadas por um programa; não são as do relatório.",
     ),
 }
 
