@@ -19,7 +19,7 @@ def page(folder):
     table = files.load_table("cue").set_index("quantity")
     table = table.rename(lambda name: ", ".join(map(plotting.word, name.split(", "))))
     doses = []
-    for dose, maps in zip(stored["doses"], stored["maps"], strict=True):
+    for dose, maps in zip(stored["doses"], np.float32(stored["maps"]), strict=True):
         rows = table[table["dose"] == dose]
         shown = []  # a list for each picture, of a file and its words for each technique
         for i, (image, some) in enumerate(zip(stored["image"], maps, strict=True)):
