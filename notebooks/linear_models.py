@@ -92,7 +92,7 @@ def mistake_bound(x, y, weights, bias):
 
     R is the length of the longest example and gamma the least distance to the plane of weights
     and bias, which has to separate the examples; the 1 that the bias multiplies counts as one more
-    coordinate. The plane of the widest margin gives the sharpest bound. Novikoff 1962.
+    coordinate. Novikoff 1962.
     """
     distances = y * (x @ weights + bias) / np.sqrt(weights @ weights + bias**2)
     if distances.min() <= 0:
