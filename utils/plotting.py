@@ -110,17 +110,6 @@ def contact_sheet(images, titles, columns=8):
     return fig
 
 
-def learning_curves(history):
-    """Loss and accuracy by epoch, on training and validation pictures, from `model.train`."""
-    fig, axes = plt.subplots(1, 2, figsize=(7, 2.4))
-    for ax, key in zip(axes, ("loss", "accuracy"), strict=True):
-        ax.plot(history["epoch"], history[key], "o-", label="training")
-        ax.plot(history["epoch"], history[f"val_{key}"], "s--", label="validation")
-        ax.set(xlabel="epoch", ylabel=key, xticks=history["epoch"])
-    axes[0].legend(frameon=False)
-    return fig
-
-
 def enlarge(maps, side=settings.SIZE, geometry="true"):
     """Maps (N, h, w) as (N, side, side), bilinear; beyond the outermost units their values hold.
 

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.ndimage
 
@@ -174,14 +173,6 @@ def test_the_colours_of_a_signed_array_have_one_scale_around_zero():
     gradients[..., 0], gradients[..., 2] = 1, -3
     limits = [ax.images[0].get_clim() for ax in plotting.signed_channels(gradients).axes]
     assert limits == [(-3, 3)] * 3
-
-
-def test_learning_curves_begin_at_epoch_1():
-    keys = ("loss", "accuracy", "val_loss", "val_accuracy")
-    history = pd.DataFrame({"epoch": [1, 2]} | {key: [0.5, 0.25] for key in keys})
-    for ax in plotting.learning_curves(history).axes:
-        assert [line.get_xdata().tolist() for line in ax.lines] == [[1, 2]] * 2
-        assert ax.get_xticks().tolist() == [1, 2]
 
 
 def test_a_contact_sheet_begins_a_row_where_one_is_full(pictures):
