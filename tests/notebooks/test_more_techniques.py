@@ -10,14 +10,17 @@ from tests.conftest import SIDE
 from utils import attention, model
 from utils.runtime import keras
 
-IN_FLOAT32 = (more_techniques.grad_cam_plus_plus, more_techniques.layer_cam)  # and one by one
 SMALL = {  # what suits pictures of 4 x 4 pixels
     more_techniques.gradient_x_input: {},
     more_techniques.integrated_gradients: {},
     more_techniques.guided_backpropagation: {},
+    more_techniques.lrp: {},
+    more_techniques.contrast_cam: {},
+    more_techniques.grad_cam_plus_plus: {},
+    more_techniques.layer_cam: {},
     more_techniques.score_cam: {},
     more_techniques.occlusion: dict(size=2, stride=1),
-} | dict.fromkeys(IN_FLOAT32, {})
+}
 every_method = pytest.mark.parametrize("method", SMALL, ids=lambda method: method.__name__)
 RAW = dict(expand_cam=False, normalize_cam=False)
 
@@ -50,8 +53,7 @@ def test_a_network_inside_another_with_a_softmax_has_the_maps_of_its_logits(
 @every_method
 def test_a_map_is_that_of_its_picture_and_class_alone(method, dense_network, images):
     classes = np.array([0, 1, 1, 0, 1, 0])
-    batch = {} if method in IN_FLOAT32 else {"batch": 4}
-    among = explain(method, dense_network, images, classes, **batch)
+    among = explain(method, dense_network, images, classes, batch=4)
     alone = [explain(method, dense_network, images[i : i + 1], classes[i])[0] for i in range(6)]
     np.testing.assert_allclose(among, alone, rtol=1e-4, atol=1e-6)
 
@@ -125,7 +127,121 @@ def test_guided_back_propagation_drops_what_speaks_against_the_class(pooling_net
     assert (guided(pooling_network, both, 0) == 0).all()
 
 
+# ------------------------------------------------------------------------------------------ LRP
+
+
+def vgg_like(classifier, seed=3):
+    """Convolutions and a pooling on pictures minus their mean, biases, then a classifier."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 3))
+    x = layers.Rescaling(1.0, [-0.5] * 3)(image)
+    for filters in (4, 6):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+    x = layers.MaxPooling2D()(x)
+    network = keras.Model([image], classifier(x))
+    generator = np.random.default_rng(seed)
+    network.set_weights([generator.normal(size=w.shape) * 0.4 for w in network.get_weights()])
+    return network
+
+
+def dense(x):
+    layers = keras.layers
+    x = layers.Dropout(0.5)(layers.Dense(10, "relu")(layers.Flatten()(x)))
+    return layers.Dense(2)(x)
+
+
+def pooled(x):
+    return keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))
+
+
+@pytest.fixture
+def pictures():
+    return np.random.default_rng(5).random((6, 8, 8, 3), "float32")
+
+
+@pytest.mark.parametrize("classifier", [dense, pooled])
+@pytest.mark.parametrize("class_index", [0, 1])
+def test_relevances_sum_to_the_logit(classifier, class_index, pictures):
+    network = vgg_like(classifier)
+    sums = more_techniques.lrp(network, pictures, class_index).sum((1, 2))
+    logits = scores(network, pictures)[:, class_index]
+    assert np.abs(network.layers[-1].bias.numpy()).max() > 0.1  # yet it takes nothing
+    np.testing.assert_allclose(sums, logits, rtol=0.02)
+
+
+def test_what_biases_and_epsilon_take_is_missing_in_the_sum(pictures):
+    network = vgg_like(pooled)
+    means = keras.Model(network.inputs, network.layers[-1].input).predict_on_batch(pictures)
+    kernel, bias = network.layers[-1].get_weights()
+    z = (means @ kernel)[:, 0]
+    logits = z + bias[0]
+    taken = more_techniques.lrp(network, pictures, 0, biases=True).sum((1, 2))
+    np.testing.assert_allclose(taken, logits * z / logits, rtol=1e-3)
+    taken = more_techniques.lrp(network, pictures, 0, epsilon=0.25).sum((1, 2))
+    np.testing.assert_allclose(taken, logits * z / (z + np.where(z < 0, -0.25, 0.25)), rtol=1e-3)
+
+
+def test_lrp_by_hand_in_one_convolution_gives_to_what_is_positive_in_the_sum(pooling_network):
+    kernel, bias = pooling_network.get_layer("conv").get_weights()
+    kernel[0, 0, :, 0] = [
+        1,
+        -3,
+        1,
+    ]  # the first feature map: red - 3 green + blue, and 7 for nothing
+    pooling_network.get_layer("conv").set_weights([kernel, bias + [7, 0]])
+    pooling_network.get_layer("logits").set_weights([np.array([[16.0, 0], [0, 0]]), np.zeros(2)])
+    image = np.zeros((1, SIDE, SIDE, 3), "float32")
+    image[0, 1, 2] = [3, 2, 1]  # 3 - 6 + 1 + 7 = 5 is shared by red and blue alone
+    heatmap = more_techniques.lrp(pooling_network, image, 0)[0]
+    np.testing.assert_allclose(heatmap[1, 2], 5, rtol=1e-5)
+
+
+def test_lrp_of_a_linear_network_is_gradient_x_input_from_black_over_what_no_bias_has(
+    linear_network, images
+):
+    maps = more_techniques.lrp(linear_network, images, 1)
+    black = more_techniques.gradient_x_input(linear_network, images, 1, baseline=(0, 0, 0))
+    share = scores(linear_network, images)[:, 1] / black.sum((1, 2))
+    np.testing.assert_allclose(maps, black * share[:, None, None], rtol=1e-3, atol=1e-5)
+
+
+def test_lrp_refuses_layers_that_it_has_no_rule_for(images):
+    layers = keras.layers
+    x = image = keras.Input((SIDE, SIDE, 3))
+    x = layers.BatchNormalization(name="norm")(layers.Conv2D(3, 1)(x))
+    with pytest.raises(ValueError, match="no rule here for norm"):
+        more_techniques.lrp(keras.Model([image], pooled(x)), images, 0)
+    x = layers.Add()([image, layers.Conv2D(3, 1)(image)])
+    with pytest.raises(ValueError, match="layers that meet"):
+        more_techniques.lrp(keras.Model([image], pooled(x)), images, 0)
+
+
 # ---------------------------------------------------------------------- maps of feature maps
+
+
+def test_the_margin_of_two_classes_is_the_log_odds(dense_network, images):
+    odds = scores(more_techniques.margins(dense_network), images)
+    p = model.probabilities(scores(dense_network, images))
+    np.testing.assert_allclose(odds, np.log(p / p[:, ::-1]), rtol=1e-3, atol=1e-5)
+
+
+def test_the_margin_is_to_the_largest_other_class(images):
+    image = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.GlobalAveragePooling2D()(image)
+    network = keras.Model([image], keras.layers.Dense(3)(x))
+    network.layers[-1].set_weights([np.zeros((3, 3)), np.array([1.0, 5.0, 2.0])])
+    found = scores(more_techniques.margins(network), images[:1])
+    np.testing.assert_allclose(found, [[-4, 3, -3]])
+
+
+@pytest.mark.parametrize("c", [0, 1])
+def test_the_contrast_map_of_a_pooling_network_is_that_of_the_difference_of_cams(
+    c, pooling_network, images
+):
+    own, other = (attention.cam(pooling_network, images, k) for k in (c, 1 - c))
+    maps = more_techniques.contrast_cam(pooling_network, images, c)
+    expected = np.maximum(own - other, 0) / own[0].size
+    np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_layer_cam_by_hand_keeps_what_speaks_for_the_class(pooling_network):
@@ -178,13 +294,8 @@ def test_score_cam_can_do_with_the_feature_maps_that_vary_most(pooling_network, 
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1, :1], ratio.shape), rtol=1e-4)
 
 
-def test_in_bfloat16_score_cam_works_and_the_librarys_gradients_say_what_they_need(
-    dense_network, images
-):
+def test_score_cam_works_in_bfloat16(dense_network, images):
     fast = model.in_policy(dense_network, "mixed_bfloat16")
-    for method in IN_FLOAT32:
-        with pytest.raises(ValueError, match="give the network in float32"):
-            method(fast, images, 0)
     np.testing.assert_allclose(
         more_techniques.score_cam(fast, images, 0),
         more_techniques.score_cam(dense_network, images, 0),
@@ -241,3 +352,39 @@ def test_squares_larger_than_the_stride_overlap_and_are_cut_at_the_edges():
 def test_squares_that_do_not_fit_are_refused(size, stride, dense_network, images):
     with pytest.raises(ValueError, match="the stride at most 4"):
         more_techniques.occlusion(dense_network, images, 0, size=size, stride=stride)
+
+
+# ------------------------------------------------------------------------- asked of all of them
+
+
+def test_in_a_pooling_network_a_place_is_worth_what_hires_cam_says(pooling_network, images):
+    losses = more_techniques.place_losses(pooling_network, images, 1)
+    maps = attention.hires_cam(pooling_network, images, 1)
+    np.testing.assert_allclose(losses, maps, rtol=1e-3, atol=1e-5)
+
+
+def test_a_network_that_forgets_keeps_its_convolutions_and_draws_anew(dense_network):
+    convolution, *_, logits = (
+        layer.get_weights() for layer in dense_network.layers if layer.weights
+    )
+    drawn = []
+    for twin in more_techniques.forgetful(dense_network, 2):
+        np.testing.assert_array_equal(twin.get_layer("conv").get_weights()[0], convolution[0])
+        drawn.append(twin.layers[-1].get_weights()[0])
+    assert not np.allclose(drawn[0], logits[0])
+    assert not np.allclose(*drawn)
+    again = [
+        twin.layers[-1].get_weights()[0] for twin in more_techniques.forgetful(dense_network, 2)
+    ]
+    np.testing.assert_array_equal(drawn, again)
+    np.testing.assert_array_equal(dense_network.layers[-1].get_weights()[0], logits[0])
+
+
+def test_maps_that_stay_fail_and_maps_that_turn_pass():
+    maps = np.random.default_rng(0).random((6, 9, 9))
+    scenes = np.arange(6)
+    stays, each = more_techniques.forgotten(maps, np.stack([maps] * 4), scenes, 0.1)
+    turns, _ = more_techniques.forgotten(maps, np.stack([-maps] * 4), scenes, 0.1)
+    assert (stays["random"], turns["random"]) == pytest.approx((1, -1))
+    assert (stays["randomisation"], turns["randomisation"]) == ("fails", "passes")
+    assert each.shape == (4,)
