@@ -41,27 +41,6 @@ def accuracy_row(model, split, correct, scenes=None):
     return pd.DataFrame([row])
 
 
-def paired_difference(a, b):
-    """(difference, low, high): the share of True in a minus that in b, on the same pictures (N,).
-
-    With a 95 % interval after Newcombe 1998, method 10: from Wilson's of both shares and from how
-    the two answers go together. It never leaves -1..1, and has a width where they never differ.
-    """
-    a, b = np.asarray(a, bool), np.asarray(b, bool)
-    (p, low_p, high_p), (q, low_q, high_q) = accuracy_interval(a), accuracy_interval(b)
-    both, only_a, only_b, none = (np.sum(x & y) for x in (a, ~a) for y in (b, ~b))
-    product = both * none - only_a * only_b
-    if product > 0:  # Newcombe's correction for continuity
-        product = max(product - len(a) / 2, 0)
-    margins = float((both + only_a) * (only_b + none)) * float((both + only_b) * (only_a + none))
-    phi = product / np.sqrt(margins) if margins else 0.0
-
-    def reach(x, y):
-        return np.sqrt(x**2 - 2 * phi * x * y + y**2)
-
-    return p - q, p - q - reach(p - low_p, high_q - q), p - q + reach(high_p - p, q - low_q)
-
-
 def mcnemar(a, b):
     """The exact p of McNemar's test, for answers a and b (N,) on the same pictures, True if right.
 

@@ -44,21 +44,13 @@ def answers(both, only_a, only_b, none):
     return np.array(pairs, bool).T
 
 
-def test_the_paired_difference_has_newcombes_interval():
-    # His example: 36 of 50 twice right, 12 once, 2 the other time. Newcombe 1998, method 10
-    found = evaluation.paired_difference(*answers(36, 12, 2, 0))
-    np.testing.assert_allclose(found, [0.2, 0.0569, 0.3404], atol=5e-4)
-    a, b = answers(36, 12, 2, 0)
-    np.testing.assert_allclose(
-        evaluation.paired_difference(b, a), [-0.2, -0.3404, -0.0569], atol=5e-4
-    )
-
-
-def test_one_picture_of_difference_in_60_is_none_and_perfect_networks_have_an_interval():
-    difference, low, high = evaluation.paired_difference(*answers(59, 1, 0, 0))
+def test_one_picture_of_difference_in_60_is_open_and_twins_count_once():
+    a, b = answers(59, 1, 0, 0).astype(float)
+    difference, low, high = evaluation.interval(a - b)
     assert difference == pytest.approx(1 / 60) and low < 0 < high
-    difference, low, high = evaluation.paired_difference(*answers(60, 0, 0, 0))
-    assert difference == 0 and -0.1 < low < 0 < high < 0.1
+    assert evaluation.verdict((difference, low, high), 0.01) == "open"
+    twice = np.repeat(a - b, 2), np.repeat(np.arange(60), 2)
+    np.testing.assert_allclose(evaluation.interval(*twice), (difference, low, high))
 
 
 def test_an_estimate_has_wilsons_interval_for_hits_and_students_for_other_values():
