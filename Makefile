@@ -113,7 +113,8 @@ publish: ## put the outputs of the default run into notebooks/, and its figures 
 	@$(MAKE) --no-print-directory figures evidence appendix covid
 	@cp -p $(REPORT) $(EVIDENCE) $(APPENDIX) results/drawn-ct/notebooks/10_*.ipynb notebooks/
 	@cp -p $(addprefix $(RESULTS)/figures/,figure_1.png comparison.png your_own_picture.png claims.png planted_cue.png) \
-	    $(addprefix $(RESULTS)/tables/,verdicts.csv trust.csv) results/drawn-ct/figures/covid_ct.png figures/
+	    $(addprefix $(RESULTS)/tables/,verdicts.csv trust.csv cue.csv) $(RESULTS)/maps/cue.npz \
+	    results/drawn-ct/figures/covid_ct.png figures/
 endif
 
 clean: ## remove what the notebooks wrote, but never data or trained networks
