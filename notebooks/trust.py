@@ -67,16 +67,16 @@ PLACE = np.s_[:, EDGE : EDGE + SIDE, EDGE : EDGE + SIDE]  # top left, in arrays 
 def energies_of(known, network, images, class_index, masks, n=5, sigma=0.2):
     """What lies where in the maps of the three techniques that explain any network.
 
-    A dict from (technique, region) to the energy in the masks, (N,), and the maps of the first
-    picture, a dict from technique to (H, W). masks: a dict from region to bool (N, H, W); known:
-    the network's fingerprint; n, sigma: SmoothGrad's.
+    A dict from (technique, region) to the energy in the masks, (N,), and the maps of the first two
+    pictures, a dict from technique to (2, H, W). masks: a dict from region to bool (N, H, W);
+    known: the network's fingerprint; n, sigma: SmoothGrad's.
     """
     maps = {
         "saliency": attention.saliency_map(network, images, class_index),
         "smoothgrad": attention.smoothgrad(network, images, class_index, n=n, sigma=sigma),
         "grad_cam": enlarge(attention.grad_cam(network, images, class_index)),
     }
-    return in_regions(maps, masks), {technique: m[0] for technique, m in maps.items()}
+    return in_regions(maps, masks), {technique: m[:2] for technique, m in maps.items()}
 
 
 def in_regions(maps, masks):
@@ -147,6 +147,12 @@ def part_regions(pictures):
     }
 
 
+def parts_of(scenes):
+    """Where each part is in the pictures of each of the scenes: a dict to bool (N, H, W)."""
+    found = [part_regions(hybrids(scene)) for scene in scenes]
+    return {part: np.stack([regions[part] for regions in found]) for part in found[0]}
+
+
 # ---------------------------------------------------------------- another cause
 
 
@@ -206,6 +212,19 @@ def deletion(network, images, maps, class_index, steps=9, seed=settings.SEED):
     return np.stack([_margins(network, some, class_index) for some in pictures], axis=1)
 
 
+def asked_of(network, maps, images, class_index, places, sizes):
+    """What deletion and the parts say of maps (N, h, w): two numbers, more is better.
+
+    The share of the margin that hiding costs; the rank correlation of the energies on the parts
+    with the sizes of their Shapley values, (N, parts). places: a dict from part to (N, H, W).
+    """
+    margins = deletion(network, images, maps, class_index)
+    energies = in_regions({"": np.maximum(enlarge(maps), 0)}, places)
+    energies = np.stack([energies["", part] for part in places], axis=1)
+    ranked = evaluation.rank_correlation(energies[..., None], sizes[..., None])
+    return 1 - margins[:, 1:].mean() / margins[:, 0].mean(), ranked.mean()
+
+
 def _margins(network, images, class_index):
     """The class's logit minus the largest other, (N,)."""
     scores = model.logits(network, images)
@@ -252,6 +271,46 @@ def leaning(known, network, images):
     """The second class's logit minus the first's, without the tag and with it, (2, N)."""
     scores = [model.logits(network, some) for some in (images, tagged(images))]
     return np.stack([s[:, 1] - s[:, 0] for s in scores])
+
+
+def share(values, scenes):
+    """(share, low, high) of what is 0 or 1, (T, N)."""
+    row = evaluation.measured(values, scenes, within=(0, 1))
+    return row["effect"], row["low"], row["high"]
+
+
+def over_doses(found, scenes):
+    """What is found at each dose: a dict from a line's name to (doses, 3) shares with their
+    interval, and (doses, T) shares, one for each training.
+
+    found: a dict from (name, dose) to what is 0 or 1, (T, N).
+    """
+    lines = {name: [v for (n, _), v in found.items() if n == name] for name, _ in found}
+    return {
+        name: (np.array([share(v, scenes) for v in values]), np.stack([v.mean(1) for v in values]))
+        for name, values in lines.items()
+    }
+
+
+def save_cue(found, images, maps):
+    """Write tables/cue.csv, and maps/cue.npz with tagged pictures and their maps over the doses,
+    each as a share of its largest value.
+
+    found: see `over_doses`; maps: a dict from dose to a dict from technique to (P, H, W).
+    """
+    techniques = list(next(iter(maps.values())))
+    stacked = np.array([[m[t] for t in techniques] for m in maps.values()])  # (doses, k, P, H, W)
+    stacked = np.float16(stacked / stacked.max(axis=(-2, -1), keepdims=True))
+    with files.whole(settings.MAPS / "cue.npz") as path:
+        arrays = {"image": images, "maps": stacked.swapaxes(1, 2)}
+        np.savez_compressed(path, techniques=techniques, doses=list(maps), **arrays)
+    rows = [
+        (dose, name, *line)
+        for name, (lines, _) in found.items()
+        for dose, line in zip(maps, lines, strict=True)
+    ]
+    columns = ["dose", "quantity", "value", "low", "high"]
+    files.save_table("cue", pd.DataFrame(rows, columns=columns))
 
 
 # ---------------------------------------------------------------- figures
@@ -351,24 +410,29 @@ def rank_figure(ranks):
     return fig
 
 
-def cue_figure(title, doses, panels, dots):
+def cue_figure(title, doses, found):
     """Over the doses: what the network does, and how often each technique's map shows the tag.
 
-    panels: a dict from a panel's title to a dict from a line's name to (doses, 3) values with their
-    interval; dots: the same with (doses, T) values, one for each training.
+    found: see `over_doses`; names that end in ", dogs" or ", cats" are those of a technique's maps.
     """
+    panels = {
+        "": "what the network does",
+        ", dogs": "maps of tagged dogs that show the tag",
+        ", cats": "maps of tagged cats that show the tag",
+    }
     fig, axes = plt.subplots(1, len(panels), figsize=(9.4, 3.3), sharey=True)
-    axes[0].set_prop_cycle(color=["0.2", "0.55", "crimson"])
-    for ax, (name, lines) in zip(axes, panels.items(), strict=True):
-        for line, values in lines.items():
-            curve(ax, doses, values, line)
-            for dose, some in zip(doses, dots[name][line], strict=True):
-                ax.plot(np.full(len(some), dose), some, ".", color=ax.lines[-1].get_color(), ms=3)
+    axes = dict(zip(panels, axes, strict=True))
+    axes[""].set_prop_cycle(color=["0.2", "0.55", "crimson"])
+    for name, (values, dots) in found.items():
+        kind = next(kind for kind in reversed(panels) if name.endswith(kind))
+        curve(axes[kind], doses, values, name.removesuffix(kind))
+        axes[kind].plot(doses, dots, ".", color=axes[kind].lines[-1].get_color(), ms=3)
+    for kind, ax in axes.items():
         ax.set_xticks(doses, [f"{dose} %" for dose in doses])
         ax.set(ylim=(-0.03, 1.03), xlabel="dogs that wear the tag in training")
-        ax.set_title(name, fontsize=8)
-    axes[0].legend(frameon=False, fontsize=7, loc="center left")
-    axes[-1].legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+        ax.set_title(panels[kind], fontsize=8)
+    axes[""].legend(frameon=False, fontsize=7, loc="center left")
+    axes[", cats"].legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     fig.suptitle(title, fontsize=9, fontweight="bold")
     caption(fig)
     return fig

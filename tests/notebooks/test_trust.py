@@ -70,7 +70,7 @@ def test_energies_of_a_network_are_those_of_its_maps(dense_network, images, monk
     saliency = attention.saliency_map(dense_network, images, 0)
     expected = evaluation.energy_inside(saliency, masks["left"])
     np.testing.assert_allclose(energies["saliency", "left"], expected, rtol=1e-5)
-    np.testing.assert_allclose(first["saliency"], saliency[0], rtol=1e-5)
+    np.testing.assert_allclose(first["saliency"], saliency[:2], rtol=1e-5)
 
 
 # ---------------------------------------------------------------- random weights
@@ -209,9 +209,37 @@ def test_ranks_are_lines_with_a_name_at_both_ends():
     assert [text.get_text() for text in ax.texts] == ["CAM", "other", "other", "CAM"]
 
 
-def test_the_cue_has_a_panel_with_lines_and_a_dot_for_each_training():
-    panels = {"network": {"no tag": LINE}, "maps of dogs": {"CAM": LINE}}
-    dots = {name: dict.fromkeys(lines, [[0.5, 0.6]] * 2) for name, lines in panels.items()}
-    fig = trust.cue_figure("A finding", [0, 100], panels, dots)
-    assert {"A finding", "no tag", "CAM", "maps of dogs"} <= texts(fig)
-    assert len(fig.axes[1].lines) == 3  # the curve, and the trainings at both doses
+@pytest.fixture
+def found():
+    """Two scenes at two doses by two trainings: of the accuracy, and of two techniques' alarms."""
+    values = {("right, no tag", dose): np.ones((2, 4)) for dose in (0, 100)}
+    for name in ("CAM, dogs", "CAM, cats"):
+        values |= {(name, 0): np.zeros((2, 4)), (name, 100): np.array([[1, 1, 0, 0], [1, 1, 1, 1]])}
+    return trust.over_doses(values, ["a", "a", "b", "b"])
+
+
+def test_over_the_doses_there_are_shares_with_intervals_and_one_for_each_training(found):
+    values, dots = found["CAM, dogs"]
+    assert values[:, 0].tolist() == [0, 0.75]
+    assert np.all((values >= 0) & (values <= 1)) and values[1, 1] < 0.75
+    assert dots.tolist() == [[0, 0], [0.5, 1]]
+
+
+def test_the_cue_has_a_panel_with_lines_and_a_dot_for_each_training(found):
+    fig = trust.cue_figure("A finding", [0, 100], found)
+    assert {"A finding", "right, no tag", "CAM", "maps of tagged cats that show the tag"} <= texts(
+        fig
+    )
+    assert [len(ax.lines) for ax in fig.axes] == [3] * 3  # a curve, and the dots of two trainings
+
+
+def test_the_cue_is_saved_with_its_pictures_maps_and_numbers(found, monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "MAPS", tmp_path)
+    monkeypatch.setattr(settings, "TABLES", tmp_path)
+    images, some = np.zeros((2, 4, 4, 3), "uint8"), {"cam": np.ones((2, 4, 4))}
+    trust.save_cue(found, images, {0: some, 100: some})
+    with np.load(tmp_path / "cue.npz") as saved:
+        assert saved["maps"].shape == (2, 2, 1, 4, 4)  # doses, pictures, techniques
+        assert saved["doses"].tolist() == [0, 100] and saved["techniques"].tolist() == ["cam"]
+    table = pd.read_csv(tmp_path / "cue.csv").set_index(["quantity", "dose"])
+    assert table.loc[("CAM, dogs", 100), "value"] == 0.75
