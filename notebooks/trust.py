@@ -300,7 +300,8 @@ def save_cue(found, images, maps):
     """
     techniques = list(next(iter(maps.values())))
     stacked = np.array([[m[t] for t in techniques] for m in maps.values()])  # (doses, k, P, H, W)
-    stacked = np.float16(stacked / stacked.max(axis=(-2, -1), keepdims=True))
+    most = stacked.max(axis=(-2, -1), keepdims=True)
+    stacked = np.float16(np.divide(stacked, most, out=np.zeros(stacked.shape), where=most > 0))
     with files.whole(settings.MAPS / "cue.npz") as path:
         arrays = {"image": images, "maps": stacked.swapaxes(1, 2)}
         np.savez_compressed(path, techniques=techniques, doses=list(maps), **arrays)

@@ -237,9 +237,10 @@ def test_the_cue_is_saved_with_its_pictures_maps_and_numbers(found, monkeypatch,
     monkeypatch.setattr(settings, "MAPS", tmp_path)
     monkeypatch.setattr(settings, "TABLES", tmp_path)
     images, some = np.zeros((2, 4, 4, 3), "uint8"), {"cam": np.ones((2, 4, 4))}
-    trust.save_cue(found, images, {0: some, 100: some})
+    trust.save_cue(found, images, {0: some, 100: {"cam": np.zeros((2, 4, 4))}})
     with np.load(tmp_path / "cue.npz") as saved:
         assert saved["maps"].shape == (2, 2, 1, 4, 4)  # doses, pictures, techniques
+        assert saved["maps"][0].min() == 1 and not saved["maps"][1].any()  # also of empty maps
         assert saved["doses"].tolist() == [0, 100] and saved["techniques"].tolist() == ["cam"]
     table = pd.read_csv(tmp_path / "cue.csv").set_index(["quantity", "dose"])
     assert table.loc[("CAM, dogs", 100), "value"] == 0.75
