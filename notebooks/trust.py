@@ -193,6 +193,12 @@ def cascade(known, network, techniques, images, class_index, steps, seed):
 # ---------------------------------------------------------------- what hiding costs
 
 
+def paint_over(images, masks):
+    """Pictures (N, H, W, 3) with their masked pixels (N, H, W) in the picture's mean colour."""
+    mean = images.mean((1, 2), keepdims=True).round().astype(images.dtype)
+    return np.where(masks[..., None], mean, images)
+
+
 def deletion(network, images, maps, class_index, steps=9, seed=settings.SEED):
     """The margin while the cells that a map ranks first vanish, (N, 1 + steps); first, with all.
 
@@ -208,7 +214,7 @@ def deletion(network, images, maps, class_index, steps=9, seed=settings.SEED):
     where = np.arange(images.shape[1]) * settings.GRID // images.shape[1]
     ranks = ranks.reshape(-1, settings.GRID, settings.GRID)[:, where][:, :, where]
     gone = (ranks < cells * k / steps for k in range(steps + 1))
-    pictures = (evaluation.paint_over(images, masks) for masks in gone)
+    pictures = (paint_over(images, masks) for masks in gone)
     return np.stack([_margins(network, some, class_index) for some in pictures], axis=1)
 
 

@@ -256,12 +256,6 @@ def agreement(maps, shift=0):
     return pd.DataFrame(table, index=list(maps), columns=list(maps))
 
 
-def paint_over(images, masks):
-    """Pictures (N, H, W, 3) with their masked pixels (N, H, W) in the picture's mean colour."""
-    mean = images.mean((1, 2), keepdims=True).round().astype(images.dtype)
-    return np.where(masks[..., None], mean, images)
-
-
 def _checked(maps, masks):
     """Masks as bool, and for which pictures (N,) there is an answer; maps (N, H, W) as masks."""
     if maps.shape != masks.shape:

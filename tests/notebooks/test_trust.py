@@ -127,6 +127,16 @@ def test_a_flat_map_deletes_in_one_random_order(bright):
     assert (curves == curves[0]).all() and curves[0, -1] == 0
 
 
+def test_painting_over_leaves_nothing_of_what_was_there():
+    images = np.random.default_rng(0).integers(0, 255, (2, 4, 4, 3), "uint8")
+    masks = np.zeros((2, 4, 4), bool)
+    masks[:, :2] = True
+    painted = trust.paint_over(images, masks)
+    assert painted.dtype == np.uint8
+    assert (painted[:, :2] == painted[:, :1, :1]).all()
+    np.testing.assert_array_equal(painted[:, 2:], images[:, 2:])
+
+
 # ---------------------------------------------------------------- the planted cue
 
 LABELS = np.array([0, 1, 1, 0, 1, 1])

@@ -156,16 +156,6 @@ def test_localisation_without_baselines_defined_pictures_or_masks_has_no_numbers
     assert len(table) == 0 and "pointing" in table
 
 
-def test_painting_over_leaves_nothing_of_what_was_there():
-    images = np.random.default_rng(0).integers(0, 255, (2, 4, 4, 3), "uint8")
-    masks = np.zeros((2, 4, 4), bool)
-    masks[:, :2] = True
-    painted = evaluation.paint_over(images, masks)
-    assert painted.dtype == np.uint8
-    assert (painted[:, :2] == painted[:, :1, :1]).all()
-    np.testing.assert_array_equal(painted[:, 2:], images[:, 2:])
-
-
 # ---------------------------------------------------------------- one map, and two
 
 
