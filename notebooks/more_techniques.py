@@ -467,6 +467,8 @@ def family(maps, images, titles=None, masks=None, side=1.9):
         for i, (ax, *what) in enumerate(zip(column, some, images, masks, strict=True)):
             ax.set_title(f"r = {alike[i]:.2f}" if i else name)
             draw(ax, *what, signed=name.split(":")[0] in SIGNED)
+    key = "Where a map has signs, red is for the class and blue against it. "
+    plotting.caption(fig, key + "r: rank correlation with the first map.")
     return fig
 
 
@@ -489,6 +491,7 @@ def forgetting_figure(table, dots, smallest, edges):
     left.set(xlim=(0, 1), title="share of the map in the head\n(dashed: edges of the picture)")
     ax.axvline(smallest, color="black", linestyle="--", linewidth=1)
     ax.set(xlim=(-1.5, 1.1), title="what is left of the map after forgetting\n(random − other)")
+    ax.set_xlabel(f"small: each draw; large: mean, 95 % interval; dashed: limit {smallest}")
     ax.set_yticks(range(len(table)), table.index)
     ax.invert_yaxis()
     return fig

@@ -240,13 +240,13 @@ def report(shown, short=False):
         return said + ", unlike what the network learned from" * bool(shown["unlike"])
     if shown["unlike"] is None:
         said += (
-            "\nNothing is known of what this network learned from. It is shown RGB in 0..255: if "
-            "it expects something else, its answer means nothing."
+            "\nNo picture that this network learned from is stored here. It is shown RGB in "
+            "0..255: if it expects something else, its answer means nothing."
         )
     if shown["unlike"]:
         said += (
             "\nThis picture is unlike those that the network learned from: distance "
-            f"{shown['distance']:.2g}, while {USUAL:.0%} of other pictures of their kind stay "
+            f"{shown['distance']:.2g}, while {USUAL:.0%} of new pictures of their kind stay "
             f"within {shown['limit']:.2g}. Its answer and its maps may mean nothing."
         )
     return said

@@ -140,7 +140,7 @@ def test_of_a_network_of_someone_else_nothing_is_known(asked, dense_network, fol
         )
         assert shown["classes"] == [1, 0]
         assert shown["maps"]["saliency"].shape == (2, SIDE, SIDE)
-        assert "Nothing is known of what this network learned from" in own_picture.report(shown)
+        assert "No picture that this network learned from" in own_picture.report(shown)
         assert ("this network\nhas no such map" in texts(shown)) != has_cam
 
 
