@@ -28,7 +28,7 @@ CLAIMS = pd.DataFrame(
         ("3b", "SmoothGrad finds more than a blur of the saliency map would", "3.2, 3.5",
          "share of the map on the head, minus that of the equally smooth blur", 0.05, PART),
         ("4a", "With n = 50 samples another seed changes little", "3.2.3",
-         "correlation of two maps of 50 samples each", 0.95, "twins to the eye"),
+         "correlation of two maps of 50 samples each", 0.95, "no difference to the eye"),
         ("4b", "It takes about n = 50 for that", "3.2.3",
          "n at which two maps correlate to 0.95", 25.0, "half of 50"),
         ("5a", "σ = 0.2 is good: the network still knows the picture", "3.2.3",
@@ -38,9 +38,9 @@ CLAIMS = pd.DataFrame(
         ("6", "The classifier that CAM needs costs accuracy", "3.3.4",
          "accuracy with the dense classifier, minus that with pooling", 0.01, "one picture of 100"),
         ("7", "Grad-CAM shows without that classifier what CAM shows with it", "3.4",
-         "rank correlation of the two maps, minus that of two pictures' maps", 0.2, SHARE),
+         "rank correlation of a picture's two maps, minus that of two pictures'", 0.2, SHARE),
         ("8", "The techniques agree", "3.5",
-         "the same, of the two techniques that agree least", 0.2, SHARE),
+         "the same for the pair of techniques that agrees least", 0.2, SHARE),
     ],
     columns=["key", "claim", "section", "measured", "smallest", "why"],
 ).set_index("key")  # fmt: skip
@@ -253,7 +253,7 @@ def dot_plot(rows, dots, photographs):
 def reliability(counts, measured, predicted):
     """How well two maps of n samples each agree, (k, 3) with intervals, and what was foretold."""
     fig, ax = plt.subplots(figsize=(4.8, 2.8))
-    curve(ax, counts, measured, "measured")
+    curve(ax, counts, measured, "measured, 95 % interval")
     ax.plot(counts, predicted, "--", color="0.3", label="foretold by single samples")
     ax.set(xscale="log", xlabel="number of samples n", ylabel="correlation of two maps")
     ax.set_xticks(counts, counts)
