@@ -43,10 +43,10 @@ CLAIMS = pd.DataFrame(
          "how much less like it the random network's map is than another picture's",
          -0.1, "up to a tenth of the scale more alike may pass"),
         ("quiet", "does not show the tag to an innocent network",
-         "share of maps that do not show it, no dog tagged in training", 0.95,
+         "share of tagged dogs' maps that do not show it, no dog tagged in training", 0.95,
          "one false alarm in twenty"),
         ("warns", "shows the tag to a network that uses it",
-         "share of maps that show it, all dogs tagged, minus none tagged", 0.5,
+         "share of tagged dogs' maps that show it, all tagged in training, minus none", 0.5,
          "every second picture"),
     ],
     columns=["key", "a map that can be trusted", "measured", "smallest", "why"],
@@ -441,5 +441,5 @@ def cue_figure(title, doses, found):
     axes[""].legend(frameon=False, fontsize=7, loc="center left")
     axes[", cats"].legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     fig.suptitle(title, fontsize=9, fontweight="bold")
-    caption(fig)
+    caption(fig, "A dot for each training; bands: 95 % intervals.")
     return fig
