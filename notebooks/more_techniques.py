@@ -490,7 +490,7 @@ def forgetting_figure(table, dots, smallest, edges):
     left.axvline(edges, color="black", linestyle="--", linewidth=1)
     left.set(xlim=(0, 1), title="share of the map in the head\n(dashed: edges of the picture)")
     ax.axvline(smallest, color="black", linestyle="--", linewidth=1)
-    ax.set(xlim=(-1.5, 1.1), title="what is left of the map after forgetting\n(random − other)")
+    ax.set(xlim=(-1.5, 1.1), title="likeness after forgetting\nminus that of other pictures")
     ax.set_xlabel(f"small: each draw; large: mean, 95 % interval; dashed: limit {smallest}")
     ax.set_yticks(range(len(table)), table.index)
     ax.invert_yaxis()
