@@ -27,7 +27,7 @@ CLAIMS = pd.DataFrame(
          "how much less the map varies from pixel to pixel, as a share", 0.2, SHARE),
         ("3b", "SmoothGrad finds more than a blur of the saliency map would", "3.2, 3.5",
          "share of the map on the head, minus that of the equally smooth blur", 0.05, PART),
-        ("4a", "With n = 50 samples another seed changes little", "3.2.3",
+        ("4a", "With n = 50 samples, other noise changes little", "3.2.3",
          "correlation of two maps of 50 samples each", 0.95, "no difference to the eye"),
         ("4b", "It takes about n = 50 for that", "3.2.3",
          "n at which two maps correlate to 0.95", 25.0, "half of 50"),
