@@ -40,7 +40,7 @@ CLAIMS = pd.DataFrame(
          "share on the head, network of animals minus network of places", 0.05,
          "a twentieth of the map"),
         ("random", "changes when the weights are random",
-         "how much less like it the random network's map is than another picture's",
+         "how much less like a map its random network's is than another picture's",
          -0.1, "up to a tenth of the scale more alike may pass"),
         ("quiet", "does not show the tag to an innocent network",
          "share of tagged dogs' maps that do not show it, no dog tagged in training", 0.95,
@@ -392,7 +392,7 @@ def randomisation(image, maps, layers, similarity, baselines):
         ax.tick_params("x", labelrotation=90, labelsize=7)
     panels[0].set_ylabel("rank correlation with\nthe trained network's map")
     panels[-1].legend(frameon=False, fontsize=7)
-    caption(fig, "randomised from the logits down to")
+    caption(fig, "Below: the layer down to which all is random. CAM has no dense layer.")
     return fig
 
 
