@@ -40,7 +40,7 @@ CLAIMS = pd.DataFrame(
          "share on the head, network of animals minus network of places", 0.05,
          "a twentieth of the map"),
         ("random", "changes when the weights are random",
-         "how much less like a map its random network's is than another picture's",
+         "likeness of another picture's map, minus that of the random network's",
          -0.1, "up to a tenth of the scale more alike may pass"),
         ("quiet", "does not show the tag to an innocent network",
          "share of tagged dogs' maps that do not show it, no dog tagged in training", 0.95,
