@@ -6,7 +6,7 @@ colour: what a map says, it says by comparison with that. Then what notebook 08 
 techniques, and its figures.
 """
 
-from functools import lru_cache, partial
+from functools import partial
 from itertools import product
 
 import matplotlib.pyplot as plt
@@ -16,6 +16,7 @@ import pandas as pd
 from utils import attention, evaluation, loading, plotting, settings
 from utils.attention import checked, compiled, feature_layer, in_batches, input_gradient, kept
 from utils.files import progress
+from utils.model import copied
 from utils.networks import flat, sources
 from utils.runtime import keras, set_seed, tf
 
@@ -369,7 +370,7 @@ def forgetful(model, draws):
 
     Use it before asking for the next. The same draws for the same network in any precision.
     """
-    twin = _copied(model)
+    twin = copied(model)
     for draw in range(draws):
         set_seed(1000 + draw)  # the seed of no training
         fresh = keras.models.clone_model(model)
@@ -377,14 +378,6 @@ def forgetful(model, draws):
             if isinstance(layer, keras.layers.Dense):
                 layer.set_weights(fresh.get_layer(layer.name).get_weights())
         yield twin
-
-
-@lru_cache(maxsize=4)
-def _copied(model):
-    """A copy of the network, the same at each call, so that what it is asked is compiled once."""
-    twin = keras.models.clone_model(model)
-    twin.set_weights(model.get_weights())
-    return keras.Model(twin.inputs, twin.outputs[0], name=model.name)
 
 
 def found_in_head(maps, images, table, blur):

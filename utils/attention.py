@@ -229,7 +229,7 @@ def compiled(function, images):
     return _graph(function, images.shape[1:])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _graph(function, shape):
     pictures, classes = tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.int32)
     return tf.function(function, input_signature=[pictures, classes], autograph=False)

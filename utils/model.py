@@ -167,17 +167,29 @@ def randomised(model, seed=settings.SEED + 1000):
     """Yield (layer name, network), one layer after another made random, from the logits down.
 
     Each layer with weights gets new ones from its own initialiser and keeps them; the last network
-    has learnt nothing. It is one and the same network all along, a copy of `model`: use it before
-    asking for the next. The seed must be no training's: with that it would draw again the very
-    weights that the training began with. Cascading randomisation, Adebayo et al. 2018.
+    has learnt nothing. It is one and the same network all along, `copied`: use it before asking for
+    the next. The seed must be no training's: with that it would draw again the very weights that
+    the training began with. Cascading randomisation, Adebayo et al. 2018.
     """
     set_seed(seed)
-    fresh, network = (keras.models.clone_model(model) for _ in range(2))
-    network.set_weights(model.get_weights())
+    fresh, network = keras.models.clone_model(model), copied(model)
     for layer in reversed(network.layers):
         if layer.weights:
             layer.set_weights(fresh.get_layer(layer.name).get_weights())
             yield layer.name, network
+
+
+def copied(model):
+    """A copy of the network, the same at each call, so that what it is asked is compiled once."""
+    twin = _twin(model)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+@lru_cache(maxsize=4)
+def _twin(model):
+    twin = keras.models.clone_model(model)
+    return keras.Model(twin.inputs, twin.outputs[0], name=model.name)
 
 
 def logits(model, images, batch=32):
