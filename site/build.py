@@ -9,11 +9,9 @@ not see it is the metadata `alt` of its cell.
 
 import re
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
@@ -30,9 +28,13 @@ NAME = "What does a CNN look at?"
 TEMPLATES = Path(__file__).parent
 NOTEBOOKS = settings.RESULTS_DIR / "notebooks"
 SITE = settings.RESULTS_DIR / "site"
-STATIC = ("style.css", "theme.js", "paint.js", "gallery.js", "formulas.woff2")
-SHOWN = ("claim", "measured", "smallest", "effect", "low", "high", "scenes", "trainings", "verdict")
-HERO = 1600  # pixels; the width of the picture on the index
+STATIC = ("style.css", "gallery.js", "formulas.woff2")
+FIGURES = {  # on the index: what there is to see for those who do not
+    "comparison": "Pictures in rows; beside each, its saliency map, SmoothGrad, CAM and Grad-CAM, "
+    "lighter where the technique finds more evidence for the class.",
+    "claims": "The report's claims, each with its effect and interval left or right of the "
+    "smallest effect that matters, and whether it holds; notebook 09 has them as a table.",
+}
 
 
 def main():
@@ -52,13 +54,15 @@ def write(folder, notebooks):
         shutil.copy(TEMPLATES / name, folder)
     alive = live.page(folder / "live")
     pages = [_index(folder), alive, gallery.page(folder / "gallery"), cue.page(folder / "cue")]
-    pages = [page for page in [*pages, *map(_notebook, notebooks), _data()] if page]
+    readme = markdown((settings.ROOT / "data" / "README.md").read_text(encoding="utf-8"))
+    data = {"address": "data.html", "title": "Data", "body": readme}
+    pages = [page for page in [*pages, *map(_notebook, notebooks), data] if page]
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
+    templates.policies["json.dumps_kwargs"] = {}  # by default it sorts the keys
     common = {"name": NAME, "pages": pages, "note": _note(), "words": plotting.WORDS}
     common["colours"] = gallery.table().tobytes().hex()
+    common["gradient"] = ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in gallery.table()[::51])
     common["addresses"] = [page["address"] for page in pages]
-    for before, after in pairwise(pages):
-        before["next"], after["previous"] = after, before
     if alive:
         apart = {"address": "live_offline.html", "inside": live.inside(folder, alive)}
         pages = [*pages, alive | apart]
@@ -73,15 +77,13 @@ def write(folder, notebooks):
 
 def _index(folder):
     """The first page: what the run found, and the way to all others."""
-    measured = (NOTEBOOKS / "09_evidence.ipynb").exists()  # the report's claims
+    figures = [settings.FIGURES / f"{name}.png" for name in FIGURES]
     return {
         "address": "index.html",
         "title": NAME,
         "short": "Overview",
         "classes": settings.CLASSES,
-        "hero": _hero(folder),
-        "accuracy": _table("accuracy"),
-        "verdicts": _table("verdicts", SHOWN) if measured else "",
+        "figures": [_figure(folder, path) for path in figures if path.exists()],
     }
 
 
@@ -104,12 +106,6 @@ def _notebook(path):
     }
 
 
-def _data():
-    """The page on where the pictures come from, which notebook 01 refers to."""
-    body = markdown((settings.ROOT / "data" / "README.md").read_text(encoding="utf-8"))
-    return {"address": "data.html", "title": "Data", "body": body}
-
-
 def _note():
     """What a visitor has to know of the pictures: that they are drawn, or may not be shown."""
     record = sets.record()
@@ -118,24 +114,13 @@ def _note():
     return f"{record['title']}. Licence: {record['licence']}. Keep this site on your machine."
 
 
-def _hero(folder):
-    """The comparison of the four techniques, smaller than for print; None if it is not there."""
-    figure = settings.FIGURES / "comparison.png"
-    if not figure.exists():
-        return None
-    with Image.open(figure) as image:
+def _figure(folder, path):
+    """A figure of the run for the index, smaller than for print."""
+    with Image.open(path) as image:
         image = image.convert("RGB")
-        image.thumbnail((HERO, HERO * 4))
-        image.save(folder / "comparison.webp", quality=85)
-    return {"file": "comparison.webp", "width": image.width, "height": image.height}
-
-
-def _table(name, columns=None):
-    """A table of the run as HTML, or some columns of it; nothing where it is not there."""
-    path = settings.TABLES / f"{name}.csv"
-    if not path.exists():
-        return ""
-    return pd.read_csv(path, usecols=columns).round(3).to_html(index=False, border=0)
+        image.thumbnail((1600, 6400))
+        image.save(folder / f"{path.stem}.webp", quality=85)
+    return {"file": f"{path.stem}.webp", "alt": FIGURES[path.stem], "size": image.size}
 
 
 # --------------------------------------------------------------------------- from Markdown

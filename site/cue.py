@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from gallery import layer
 from utils import files, plotting, settings
 
 
@@ -26,7 +27,9 @@ def page(folder):
             shown.append([])
             for technique, heatmap in zip(stored["techniques"], some, strict=True):
                 shown[-1].append((f"cue/{technique}-{i}-{dose}.webp", plotting.word(technique)))
-                _overlay(image, heatmap).save(folder.parent / shown[-1][-1][0], quality=90)
+                picture = Image.fromarray(image).convert("RGBA")
+                mixed = Image.blend(picture, Image.alpha_composite(picture, layer(heatmap)), 0.8)
+                mixed.save(folder.parent / shown[-1][-1][0], quality=90)
         doses.append(
             {"dose": dose, "shown": shown, "rows": rows, "sentence": _sentence(dose, rows["value"])}
         )
@@ -38,13 +41,6 @@ def page(folder):
     }
 
 
-def _overlay(image, heatmap):
-    """A map over its picture, twice as large; its largest hundredth has one colour."""
-    most = np.percentile(np.maximum(heatmap, 0), 99) or heatmap.max()
-    mixed = plotting.overlay(image, np.minimum(heatmap, most))
-    return Image.fromarray(np.uint8(255 * mixed)).resize((300, 300))
-
-
 def _sentence(dose, share):
     """What the numbers of a dose say; share: from a quantity to its value."""
     cats = [name for name in share.index if name.endswith(", cats")]
@@ -52,6 +48,6 @@ def _sentence(dose, share):
     return (
         f"With the tag on {dose} % of the dogs it learned from, the network is right on "
         f"{share['right, no tag']:.0%} of pictures without a tag, and on "
-        f"{share['right, tag on cats']:.0%} once the cats wear it. "
+        f"{share['right, only cats tagged']:.0%} once the cats wear it. "
         f"Of the maps of such cats, these show it: {shown}."
     )

@@ -1,13 +1,4 @@
-"""The gallery: what its page has to know of a picture and of the maps that the notebooks made.
-
-A page opened from a file may load scripts but fetch nothing, so each picture is a script that
-hands its data over: gallery/<number>.js, beside a thumbnail gallery/<number>.jpg.
-"""
-
-import base64
-import io
-import json
-from collections import defaultdict
+"""The gallery: its pictures, and the maps that the notebooks made, as pictures to lay over them."""
 
 import matplotlib
 import numpy as np
@@ -17,7 +8,6 @@ from data.images import read_image
 from utils import evaluation, files, loading, plotting, settings
 
 SIDE = 2 * settings.SIZE  # of the pictures on the page
-THUMBNAIL = 96
 MOST = 80  # pictures on the page: enough to look at, and a bound on its size
 TECHNIQUES = {  # technique: the network whose predictions its maps explain
     "saliency": "dense",
@@ -28,23 +18,31 @@ TECHNIQUES = {  # technique: the network whose predictions its maps explain
 
 
 def page(folder):
-    """What the template needs, as a dict; the data of each picture are written into `folder`.
+    """What the template needs, as a dict; pictures and maps are written into `folder`.
 
     None where the notebooks have not made all four techniques' maps yet.
     """
     if not all((settings.MAPS / f"{technique}.npz").exists() for technique in TECHNIQUES):
         return None
+    folder.mkdir()
+    pictures = files.load_table("predictions_dense").drop_duplicates("image")
+    pictures = loading.spread(pictures, MOST).set_index("image", drop=False)
+    shown = [_picture(folder, i, row) for i, row in enumerate(pictures.itertuples())]
+    for technique, network in TECHNIQUES.items():
+        rows = files.load_table(f"predictions_{network}")
+        rows = rows[rows["image"].isin(pictures["image"])]
+        for i, heatmap in enumerate(files.maps_of(technique, rows)):
+            row = rows.iloc[[i]]
+            number, name = pictures.index.get_loc(row["image"].item()), row["explained"].item()
+            layer(heatmap).save(folder / f"{number}-{name}-{technique}.webp", quality=90)
+            shown[number]["maps"].setdefault(name, {})[technique] = _numbers(heatmap, row)
     keys = ("original", *TECHNIQUES, *settings.CLASSES, "class", "none")
-    words = {key: plotting.word(key).replace("\n", " ") for key in keys}
-    pictures = _write(folder)
     return {
         "address": "gallery.html",
         "title": "Gallery",
-        "action": f"Look at {len(pictures)} pictures and their maps",
-        "pictures": pictures,
-        "side": SIDE,
-        "words": words,
-        "techniques": ["original", *TECHNIQUES],
+        "action": f"Look at {len(shown)} pictures and their maps",
+        "pictures": shown,
+        "words": {key: plotting.word(key).replace("\n", " ") for key in keys},
         "classes": settings.CLASSES,
     }
 
@@ -62,59 +60,31 @@ def levels(heatmap):
     return np.uint8(np.round(255 * share))
 
 
-def address(array, kind, **options):
-    """An array as a picture that stands in its own address (data:)."""
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def layer(heatmap):
+    """A raw map (h, w) as a picture to lay over its picture: the colder, the less is seen of it."""
+    heat = levels(heatmap)
+    return Image.fromarray(np.dstack([table()[heat], heat]))
 
 
-def _write(folder):
-    """Write the script and the thumbnail of each picture; a list of dicts (title, alt)."""
-    folder.mkdir()
-    pictures = files.load_table("predictions_dense").drop_duplicates("image")
-    pictures = loading.spread(pictures, MOST)
-    maps = _maps(pictures["image"])
-    return [_write_picture(folder, i, row, maps) for i, row in enumerate(pictures.itertuples())]
-
-
-def _write_picture(folder, number, row, maps):
-    """Write one picture's script and thumbnail; its title and what is to be seen."""
-    picture = read_image(settings.DATA_DIR / row.image, SIDE)
+def _picture(folder, number, row):
+    """Write a picture and its thumbnail; its title, what is to be seen, and room for its maps."""
+    picture = Image.fromarray(read_image(settings.DATA_DIR / row.image, SIDE))
+    picture.save(folder / f"{number}.jpg", quality=85)
+    picture.resize((96, 96)).save(folder / f"{number}-small.jpg", quality=80)
     title = plotting.word("both") if row.split == "both" else plotting.title(row)
-    image = address(picture, "JPEG", quality=85)
-    data = {"title": title, "image": image, "maps": maps[row.image]}
-    script = f"received({number}, {json.dumps(data)});\n"
-    (folder / f"{number}.js").write_text(script, encoding="utf-8")
-    small = Image.fromarray(picture).resize((THUMBNAIL, THUMBNAIL))
-    small.save(folder / f"{number}.jpg", quality=80)
-    return {"title": title, "alt": f"{row.image.split('/')[-1].rsplit('.', 1)[0]}, {title}"}
+    name = row.image.split("/")[-1].rsplit(".", 1)[0]
+    return {"title": title, "alt": f"{name}, {title}", "maps": {}}
 
 
-def _maps(images):
-    """The maps of some pictures as the page has them: a list for each picture's name."""
-    found = defaultdict(list)
-    for technique, network in TECHNIQUES.items():
-        rows = files.load_table(f"predictions_{network}")
-        rows = rows[rows["image"].isin(images)]
-        for i, heatmap in enumerate(files.maps_of(technique, rows)):
-            found[rows["image"].iloc[i]].append(_map(technique, heatmap, rows.iloc[[i]]))
-    return found
-
-
-def _map(technique, heatmap, table):
-    """One map: its levels as a picture, its class, and its numbers from its row of predictions."""
+def _numbers(heatmap, table):
+    """What the page says of a map, from its row of predictions: names and numbers as text."""
     row, masks = next(table.itertuples()), loading.load_regions(table)
-    masks = {region: mask for region, mask in masks.items() if mask.any()}
     large = plotting.enlarge(heatmap[None])
     predicted = row.explained == row.predicted  # of two classes, what the other leaves
-    return {
-        "technique": technique,
-        "class": row.explained,
-        "map": address(levels(heatmap), "PNG"),
-        "empty": not bool((heatmap > 0).any()),
-        "logit": float(row.logit),
-        "probability": float(row.probability if predicted else 1 - row.probability),
-        "energy": {r: float(evaluation.energy_inside(large, m)[0]) for r, m in masks.items()},
-        "area": {region: float(mask.mean()) for region, mask in masks.items()},
-    }
+    probability = row.probability if predicted else 1 - row.probability
+    numbers = {"probability": f"{probability:.1%}", "logit": f"{row.logit:.2f}"}
+    for region, mask in masks.items():
+        if mask.any():
+            energy = evaluation.energy_inside(large, mask)[0]
+            numbers[f"energy on the {region}, area {mask.mean():.1%}"] = f"{energy:.1%}"
+    return {"empty": not bool((heatmap > 0).any()), "numbers": numbers}

@@ -1,8 +1,9 @@
 // The live page: takes a picture, asks the Worker for its maps, and draws what comes back.
 const page = document.querySelector(".live"), form = page.querySelector("form"), fields = form.elements;
-const canvases = [...page.querySelectorAll("canvas")], sentences = document.getElementById("sentences").content;
+const canvases = page.querySelectorAll("canvas"), sentences = document.getElementById("sentences").content;
+const colours = COLOURS.match(/.{6}/g).map((c) => [0, 2, 4].map((i) => parseInt(c.substr(i, 2), 16)));
 const inside = document.getElementById("worker"); // the Worker's text, in the page that has all inside
-const now = { number: 0, maps: {} }; // the picture shown: number, pixels, logits, chosen class, maps
+const now = { number: 0, maps: {} }; // the picture shown: number, logits, chosen class, maps
 
 if (!inside && location.protocol === "file:") location.replace("live_offline.html"); // files may fetch nothing
 const worker = new Worker(inside ? URL.createObjectURL(new Blob([inside.textContent])) : "live/worker.js");
@@ -38,14 +39,11 @@ async function take(source) {
   const bitmap = await createImageBitmap(source).catch(() => null);
   if (!bitmap) return say("said", /hei[cf]/i.test(source.type + source.name) ? "heic" : "unreadable");
   if (bitmap.width * bitmap.height > 60e6) return say("said", "large");
-  const shrink = 420 / Math.max(bitmap.width, bitmap.height);
-  const [width, height] = [bitmap.width, bitmap.height].map((size) => Math.max(1, Math.round(size * shrink)));
-  for (const canvas of canvases) Object.assign(canvas, { width, height });
-  const context = new OffscreenCanvas(width, height).getContext("2d");
-  Object.assign(context, { fillStyle: "white", imageSmoothingQuality: "high" }).fillRect(0, 0, width, height);
-  context.drawImage(bitmap, 0, 0, width, height);
-  const { data: pixels } = context.getImageData(0, 0, width, height);
-  Object.assign(now, { number: now.number + 1, pixels, maps: {}, logits: null, chosen: undefined });
+  form.style.setProperty("--shape", bitmap.width / bitmap.height);
+  URL.revokeObjectURL(now.address);
+  now.address = source.src ?? URL.createObjectURL(source);
+  for (const image of form.querySelectorAll(".stage img")) image.src = now.address;
+  Object.assign(now, { number: now.number + 1, maps: {}, logits: null, chosen: undefined });
   say("said", "computing");
   say("answer");
   ask(bitmap);
@@ -54,12 +52,21 @@ async function take(source) {
 
 function draw() {
   for (const range of form.querySelectorAll("[type=range]")) range.previousElementSibling.textContent = range.value;
-  for (const canvas of now.pixels ? canvases : []) {
-    const map = now.maps[`${canvas.id} ${now.chosen}`], note = document.getElementById(`where-${canvas.id}`);
-    paint(canvas, now.pixels, map?.levels, fields.strength.value);
-    canvas.parentElement.ariaBusy = Boolean(note && !map);
-    if (note && map) describe(note, map.levels);
+  form.style.setProperty("--strength", fields.strength.value);
+  for (const canvas of canvases) {
+    const map = now.maps[`${canvas.id} ${now.chosen}`];
+    canvas.closest("figure").ariaBusy = !map;
+    if (!map) continue;
+    paint(canvas, map.levels);
+    describe(document.getElementById(`where-${canvas.id}`), map.levels);
   }
+}
+
+// As gallery.layer does it: the colder, the less is seen of the map.
+function paint(canvas, levels) {
+  const image = new ImageData(canvas.width, canvas.height);
+  levels.forEach((level, i) => image.data.set([...colours[level], level], 4 * i));
+  canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 // In words, for those who do not see it: which ninth of the map is brightest.

@@ -80,7 +80,7 @@ def packed():
 
 def inside(folder, live):
     """What live_offline.html has inside: texts, and addresses (data:) of what is no text."""
-    texts = ("style.css", "theme.js", "paint.js", "live.js", "live/worker.js")
+    texts = ("style.css", "live.js", "live/worker.js")
     found = {name: (folder / name).read_text(encoding="utf-8") for name in texts}
     for name in (live["network"], *(f"live/{example}" for example in EXAMPLES)):
         found[name] = f"data:;base64,{base64.b64encode((folder / name).read_bytes()).decode()}"

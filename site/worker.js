@@ -2,8 +2,7 @@
 const SIDE = 150, MEAN = [123.68, 116.779, 103.939];
 const WIDTHS = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512, 2]; // channels between the layers
 const AFTER_POOLING = new Set([2, 4, 7, 10]);
-let job = 0; // the number of the last request: who finds another one stops
-let ready, picture, layers;
+let job = 0, ready, picture, layers; // job: the number of the last request: who finds another one stops
 
 // A request is { network: address } at first, then { number, bitmap, class, sigma, n }: the bitmap of a new picture,
 // or none for the last one.
@@ -11,8 +10,8 @@ onmessage = async ({ data: ask }) => {
   const mine = ++job;
   try {
     if (ask.network) ready = load(ask.network);
-    if (ask.bitmap) picture = { pixels: squash(ask.bitmap), number: ask.number, saliency: {}, samples: {} };
     await ready;
+    if (ask.bitmap) picture = { pixels: squash(ask.bitmap), number: ask.number, saliency: {}, samples: {} };
     if (!ask.number || mine !== job) return;
     for (const found of explain(ask)) {
       postMessage({ number: picture.number, ...found });
@@ -136,7 +135,7 @@ function normal(seed, size) {
 // A picture squashed to the square as Pillow does it for data.images: blocks averaged, then bicubic, in bytes.
 function squash(bitmap) {
   const [across, down] = [bitmap.width, bitmap.height].map((size) => Math.max(1, Math.trunc(size / SIDE / 3)));
-  let width = Math.ceil(bitmap.width / across), height = Math.ceil(bitmap.height / down);
+  const width = Math.ceil(bitmap.width / across), height = Math.ceil(bitmap.height / down);
   const tall = 64 * down; // the picture comes in strips, so that the largest needs little memory
   const strip = new OffscreenCanvas(bitmap.width, tall).getContext("2d", { willReadFrequently: true });
   const sums = new Uint32Array(3 * width * height);
@@ -149,36 +148,29 @@ function squash(bitmap) {
       for (let x = 0; x < bitmap.width; x++, i += 4)
         for (let k = 0, at = 3 * (Math.floor(y / down) * width + Math.floor(x / across)); k < 3; k++) sums[at + k] += data[i + k];
   }
-  let pixels = sums.map((sum, i) => {
+  const bytes = sums.map((sum, i) => {
     const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
     const count = Math.min(across, bitmap.width - across * x) * Math.min(down, bitmap.height - down * y);
     return ((sum + (count >> 1)) * Math.floor(2 ** 24 / count)) / 2 ** 24;
   });
   const first = height > SIDE && height - SIDE > 2 * (width - SIDE); // Pillow begins where less is left to do
-  for (const upright of [first, !first]) {
-    pixels = resampled(pixels, width, height, upright ? bitmap.height / down : bitmap.width / across, upright);
-    [width, height] = upright ? [width, SIDE] : [SIDE, height];
-  }
-  return new Float32Array(pixels);
+  const along = (pixels, axis) => resampled(pixels, axis, axis ? bitmap.width / across : bitmap.height / down);
+  const pixels = () => tf.tensor(new Float32Array(bytes), [height, width, 3]);
+  return tf.tidy(() => (first ? [0, 1] : [1, 0]).reduce(along, pixels()).dataSync());
 }
 
-// Pixels (height, width, 3) with SIDE in each column, or each row, whose first `extent` are picture.
-function resampled(pixels, width, height, extent, upright) {
-  const [size, lines, step, line] = upright ? [height, width, 3 * width, 3] : [width, height, 3, 3 * width];
-  const result = new Uint8ClampedArray(SIDE * lines * 3), scale = extent / SIDE, wide = Math.max(scale, 1);
+// Bytes (height, width, 3) with SIDE along an axis, 0 or 1, of which the first `extent` are picture.
+function resampled(pixels, axis, extent) {
+  const size = pixels.shape[axis], scale = extent / SIDE, wide = Math.max(scale, 1), order = axis ? [1, 0, 2] : [0, 1, 2];
   const cubic = (x) => (x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0);
-  for (let x = 0; x < SIDE; x++) {
-    const centre = (x + 0.5) * scale, first = Math.max(0, Math.trunc(centre - 2 * wide + 0.5));
-    const count = Math.min(size, Math.trunc(centre + 2 * wide + 0.5)) - first;
-    const taps = Array.from({ length: count }, (_, i) => cubic(Math.abs(i + first - centre + 0.5) / wide));
-    const total = taps.reduce((a, b) => a + b), weights = taps.map((tap) => Math.round((tap / total) * 2 ** 22));
-    for (let i = 0; i < 3 * lines; i++) {
-      const [at, k] = [Math.floor(i / 3), i % 3], start = first * step + at * line + k;
-      const sum = weights.reduce((part, weight, j) => part + weight * pixels[start + j * step], 2 ** 21);
-      result[3 * (upright ? x * lines + at : at * SIDE + x) + k] = Math.floor(sum / 2 ** 22);
-    }
-  }
-  return result;
+  const weights = Array.from({ length: SIDE }, (_, x) => {
+    const centre = (x + 0.5) * scale, first = Math.trunc(centre - 2 * wide + 0.5), end = Math.trunc(centre + 2 * wide + 0.5);
+    const taps = Array.from({ length: size }, (_, i) => (i < first || i >= end ? 0 : cubic(Math.abs(i - centre + 0.5) / wide)));
+    const total = taps.reduce((a, b) => a + b);
+    return taps.map((tap) => tap / total);
+  });
+  const sums = tf.matMul(tf.tensor(weights), tf.reshape(tf.transpose(pixels, order), [size, -1]));
+  return tf.transpose(tf.reshape(tf.floor(tf.clipByValue(tf.add(sums, 0.5), 0, 255)), [SIDE, -1, 3]), order);
 }
 
 // A raw map as gallery.levels has it: (SIDE x SIDE), from 0 to 255; unit i of a coarse one is at pixel 16 i + 7.5.

@@ -72,7 +72,7 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def visit(self, path, width=1280, dark=False, hash=""):
+    def visit(self, path, width=1280, dark=False):
         """Open a file's page from nothing, and wait until all of it is there."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
@@ -80,7 +80,7 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Page.navigate", url="about:blank")
         self.events.clear()
-        self.call("Page.navigate", url=path.as_uri() + hash)
+        self.call("Page.navigate", url=path.as_uri())
         self.until("document.readyState === 'complete' && location.protocol === 'file:'")
 
     def until(self, condition):
@@ -94,7 +94,8 @@ class Page:
         self.evaluate(f"""(() => {{
             const input = document.querySelector('{selector}');
             input.value = '{value}';
-            input.dispatchEvent(new Event("input", {{ bubbles: true }}));
+            for (const kind of ["input", "change"])
+                input.dispatchEvent(new Event(kind, {{ bubbles: true }}));
         }})()""")
 
     def choose(self, selector, path):
