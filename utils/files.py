@@ -175,8 +175,8 @@ def maps_of(technique, rows):
 
 
 def save_figure(fig, name):
-    """Write a figure to figures/<name>.png (200 dpi) and .pdf."""
+    """Write a figure to figures/<name>.png (150 dpi) and .pdf."""
     with whole(settings.FIGURES / f"{name}.png") as path:
-        fig.savefig(path, dpi=200)
+        fig.savefig(path, dpi=150)
     with whole(settings.FIGURES / f"{name}.pdf") as path:
         fig.savefig(path, metadata={"CreationDate": None})
