@@ -14,7 +14,8 @@ from utils.plotting import SMALL, above_and_below, caption, curve, enlarge
 memory = files.kept(__file__)  # of what is measured of a network
 
 PART = "a twentieth of the map: less is hardly seen"
-SHARE = "a fifth of the scale"
+SHARE = "a fifth"
+WAY = "a fifth of the way from unrelated to equal"
 CLAIMS = pd.DataFrame(
     [  # claim, section of the report, what is measured, its smallest effect that matters, why
         ("1", "The saliency map lies on the animal", "3.1, 3.5",
@@ -38,9 +39,9 @@ CLAIMS = pd.DataFrame(
         ("6", "The classifier that CAM needs costs accuracy", "3.3.4",
          "accuracy with the dense classifier, minus that with pooling", 0.01, "one picture of 100"),
         ("7", "Grad-CAM shows without that classifier what CAM shows with it", "3.4",
-         "rank correlation of a picture's two maps, minus that of two pictures'", 0.2, SHARE),
+         "rank correlation of a picture's two maps, minus that of two pictures'", 0.2, WAY),
         ("8", "The techniques agree", "3.5",
-         "the same for the pair of techniques that agrees least", 0.2, SHARE),
+         "the same for the pair of techniques that agrees least", 0.2, WAY),
     ],
     columns=["key", "claim", "section", "measured", "smallest", "why"],
 ).set_index("key")  # fmt: skip

@@ -35,17 +35,17 @@ CLAIMS = pd.DataFrame(
     [  # what a map should do, what is measured, the smallest effect that matters, why
         ("parts", "ranks the parts of the head as the network does",
          "rank correlation with the parts' Shapley values, minus that of the edges", 0.2,
-         "a fifth of the scale"),
+         "a fifth of the way from unrelated to equal"),
         ("leaves", "leaves the head when the head is not used",
          "share on the head, network of animals minus network of places", 0.05,
          "a twentieth of the map"),
         ("random", "changes when the weights are random",
          "likeness of another picture's map, minus that of the random network's",
-         -0.1, "up to a tenth of the scale more alike may pass"),
-        ("quiet", "does not show the tag to an innocent network",
+         -0.1, "a tenth of that way more alike may pass"),
+        ("quiet", "does not show the tag if the network is innocent",
          "share of tagged dogs' maps that do not show it, no dog tagged in training", 0.95,
          "one false alarm in twenty"),
-        ("warns", "shows the tag to a network that uses it",
+        ("warns", "shows the tag if the network uses it",
          "share of tagged dogs' maps that show it, all tagged in training, minus none", 0.5,
          "every second picture"),
     ],
@@ -335,7 +335,7 @@ def parts_figure(pictures, values, energies):
         ax.set_title(name, fontsize=8)
     left.barh(values.index, values, color="C0")
     left.invert_yaxis()
-    left.set(title="what the network takes from it", xlabel="share of the Shapley values")
+    left.set(title="what the network uses of each", xlabel="share of the Shapley values' sizes")
     energies = pd.DataFrame(energies).loc[values.index]
     for k, name in enumerate(energies):
         y = np.arange(len(values)) + (k - (energies.shape[1] - 1) / 2) * 0.2
