@@ -38,10 +38,10 @@ WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portugues
     "both": ("cat and dog", "gato e cachorro"),
     "non-COVID": ("non-COVID", "não COVID"),
     "class": ("class:", "classe:"),
-    "outlined": (
-        "Outlined: the part that tells the classes apart.",
-        "Contorno: a parte que distingue as classes.",
-    ),
+    "outlined": {
+        "head": ("Outlined: the head.", "Contorno: a cabeça."),
+        "opacity": ("Outlined: the opacities.", "Contorno: as opacidades."),
+    }[settings.REGIONS[1]],
     ".": (".", ","),  # before the decimals
     "low": ("low", "baixa"),
     "high": ("high", "alta"),
