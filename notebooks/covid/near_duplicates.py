@@ -101,28 +101,17 @@ def _unit(rows):
     return rows / (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6)
 
 
-def clusters(count, pairs, method="average"):
+def clusters(count, pairs):
     """In which cluster each of `count` pictures is, (count,): numbers from 1.
 
     Two clusters become one as long as a quarter of the pairs between them are near-duplicates
     (JOINED). So a row of four neighbours is one cluster, and one pair of strangers that look alike
-    does not join two patients. With the method "single" it does: any chain of pairs is a cluster.
+    does not join two patients.
     """
     apart = np.ones((count, count), np.float32)
     apart[tuple(np.transpose(pairs))] = 0
-    tree = linkage(apart[np.triu_indices(count, 1)], method)
+    tree = linkage(apart[np.triu_indices(count, 1)], "average")
     return fcluster(tree, 1 - JOINED, "distance")
-
-
-def pair_scores(cluster, truth):
-    """(recall, precision) of the pairs of pictures that clusters (N,) put together.
-
-    recall: of the pairs that belong together by `truth` (N,), the share in one cluster; precision:
-    of the pairs in one cluster, the share that belongs together. nan where there is no pair.
-    """
-    found, true = (np.triu(np.equal.outer(g, g), 1) for g in map(np.asarray, (cluster, truth)))
-    shared = (found & true).sum()
-    return tuple(shared / pairs.sum() if pairs.any() else np.nan for pairs in (true, found))
 
 
 def cluster_split(classes, cluster, shares, seed=settings.SEED):

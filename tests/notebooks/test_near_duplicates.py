@@ -5,7 +5,7 @@ import pytest
 
 from covid import near_duplicates
 from covid.lungs import lungs
-from covid.near_duplicates import alike, cluster_split, clusters, pair_scores, small_pictures
+from covid.near_duplicates import alike, cluster_split, clusters, small_pictures
 from data.drawing.ct import draw_slice, patient_of
 from data.images import resize
 
@@ -85,18 +85,11 @@ def test_a_row_of_four_neighbours_is_one_cluster():
     assert len(set(clusters(4, np.array([[0, 1], [1, 2], [2, 3]])))) == 1
 
 
-def test_one_pair_of_strangers_does_not_join_two_patients_unless_chains_count():
+def test_one_pair_of_strangers_does_not_join_two_patients():
     """Two patients of three slices each, and one pair between them, of nine."""
     pairs = np.array([[0, 1], [0, 2], [1, 2], [3, 4], [3, 5], [4, 5], [2, 3]])
     labels = clusters(6, pairs)
     assert len(set(labels[:3])) == len(set(labels[3:])) == 1 and labels[0] != labels[5]
-    assert len(set(clusters(6, pairs, "single"))) == 1
-
-
-def test_recall_and_precision_of_pairs():
-    """Patients of 3 and 1 have 3 true pairs; clusters of 2 and 2 find 2 pairs, 1 of them true."""
-    assert pair_scores([7, 7, 8, 8], [1, 1, 1, 2]) == (1 / 3, 1 / 2)
-    assert np.isnan(pair_scores([1, 2], [1, 2])).all()
 
 
 @pytest.fixture
