@@ -13,35 +13,35 @@ from utils.plotting import SMALL, above_and_below, caption, curve, enlarge
 
 memory = files.kept(__file__)  # of what is measured of a network
 
-PART = "a twentieth of the map: less is hardly seen"
+PART = "a twentieth of the map"
 SHARE = "a fifth"
 WAY = "a fifth of the way from unrelated to equal"
 CLAIMS = pd.DataFrame(
     [  # claim, section of the report, what is measured, its smallest effect that matters, why
         ("1", "The saliency map lies on the animal", "3.1, 3.5",
-         "share of the map on the animal, minus the best baseline's", 0.05, PART),
+         "energy on the animal, minus the strongest baseline's", 0.05, PART),
         ("2a", "The saliency map lies on the head", "3.5",
-         "share of the map on the head, minus the best baseline's", 0.05, PART),
+         "energy on the head, minus the strongest baseline's", 0.05, PART),
         ("2b", "Grad-CAM lies on the head", "3.5",
-         "share of the map on the head, minus the best baseline's", 0.05, PART),
+         "energy on the head, minus the strongest baseline's", 0.05, PART),
         ("3a", "SmoothGrad is less noisy than the saliency map", "3.2, 3.5",
-         "how much less the map varies from pixel to pixel, as a share", 0.2, SHARE),
+         "by what share the total variation is lower", 0.2, SHARE),
         ("3b", "SmoothGrad finds more than a blur of the saliency map would", "3.2, 3.5",
-         "share of the map on the head, minus that of the equally smooth blur", 0.05, PART),
+         "energy on the head, minus that of the blurred saliency map", 0.05, PART),
         ("4a", "With n = 50 samples, other noise changes little", "3.2.3",
-         "correlation of two maps of 50 samples each", 0.95, "no difference to the eye"),
-        ("4b", "It takes about n = 50 for that", "3.2.3",
+         "correlation of two maps of 50 samples each", 0.95, "a twentieth short of equal maps"),
+        ("4b", "The n needed for that is about 50", "3.2.3",
          "n at which two maps correlate to 0.95", 25.0, "half of 50"),
         ("5a", "σ = 0.2 is good: the network still knows the picture", "3.2.3",
          "share of the noisy copies that keep their class", 0.95, "one copy of twenty may change"),
         ("5b", "σ = 0.3 is good: the network still knows the picture", "3.2.3",
          "share of the noisy copies that keep their class", 0.95, "one copy of twenty may change"),
         ("6", "The classifier that CAM needs costs accuracy", "3.3.4",
-         "accuracy with the dense classifier, minus that with pooling", 0.01, "one picture of 100"),
-        ("7", "Grad-CAM shows without that classifier what CAM shows with it", "3.4",
-         "rank correlation of a picture's two maps, minus that of two pictures'", 0.2, WAY),
+         "accuracy of the dense network, minus the pooling network's", 0.01, "one picture of 100"),
+        ("7", "Grad-CAM shows what CAM shows, without changing the network", "3.4",
+         "rank correlation on one picture, minus that on two pictures", 0.2, WAY),
         ("8", "The techniques agree", "3.5",
-         "the same for the pair of techniques that agrees least", 0.2, WAY),
+         "the same, for the pair of techniques that agrees least", 0.2, WAY),
     ],
     columns=["key", "claim", "section", "measured", "smallest", "why"],
 ).set_index("key")  # fmt: skip
@@ -235,11 +235,12 @@ def dot_plot(rows, dots, photographs):
             )
             ax.plot([low, high], [at, at], color=colour, linewidth=2)
             ax.plot(effect, at, marker, color=colour, markersize=5)
-            ax.text(1.06, at, f"{line.effect:.3g}, {line.verdict}", color=colour, va="center")
+            ax.text(1.06, at, f"{line.effect:.3f}, {line.verdict}", color=colour, va="center")
         trained = np.subtract(dots.get(row.Index, []), row.smallest) / scale
         ax.plot(trained, np.full(len(trained), y - 0.13), ".", color="0.2", markersize=3)
     ax.axvline(0, color="0.4", linewidth=0.8)
-    ax.set_yticks(range(len(rows)), [fill(claim, 34) for claim in rows["claim"]], fontsize=8)
+    names = [fill(f"{key}. {claim}", 36) for key, claim in rows["claim"].items()]
+    ax.set_yticks(range(len(rows)), names, fontsize=8)
     ax.set(xlim=(-1.05, 1.05), xticks=[0], xticklabels=["smallest effect\nthat matters"])
     ax.invert_yaxis()
     ax.set_title("← short of it      beyond it →", fontsize=8)

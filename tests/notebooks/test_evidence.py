@@ -120,7 +120,7 @@ def test_the_dot_plot_has_a_line_for_each_claim_and_one_for_photographs():
     rows = pd.DataFrame([("1", "so", 0.5, 0.4, 0.6, 0.1, "holds")], columns=columns)
     rows = rows.set_index("key")
     fig = evidence.dot_plot(rows, {"1": [0.45, 0.55]}, rows.assign(effect=0.2, verdict="open"))
-    assert {"so", "0.5, holds", "0.2, open"} <= texts(fig)
+    assert {"1. so", "0.500, holds", "0.200, open"} <= texts(fig)
     (interval, *_) = fig.axes[0].lines
     np.testing.assert_allclose(interval.get_xdata(), [0.6, 1])  # 0.3 and 0.5 beyond 0.1
 
