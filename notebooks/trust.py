@@ -34,20 +34,20 @@ memory = files.kept(__file__)  # of what is measured of a network
 CLAIMS = pd.DataFrame(
     [  # what a map should do, what is measured, the smallest effect that matters, why
         ("parts", "ranks the parts of the head as the network does",
-         "rank correlation with the parts' Shapley values, minus that of the edges", 0.2,
+         "rank correlation with the sizes of the Shapley values, minus the edges'", 0.2,
          "a fifth of the way from unrelated to equal"),
         ("leaves", "leaves the head when the head is not used",
-         "share on the head, network of animals minus network of places", 0.05,
+         "energy on the head, networks of animals minus networks of places", 0.05,
          "a twentieth of the map"),
         ("random", "changes when the weights are random",
          "likeness of another picture's map, minus that of the random network's",
-         -0.1, "a tenth of that way more alike may pass"),
+         -0.1, "0.10 more likeness is allowed"),
         ("quiet", "does not show the tag if the network is innocent",
-         "share of tagged dogs' maps that do not show it, no dog tagged in training", 0.95,
+         "share of tagged dogs whose map does not show it; no dog tagged in training", 0.95,
          "one false alarm in twenty"),
         ("warns", "shows the tag if the network uses it",
-         "share of tagged dogs' maps that show it, all tagged in training, minus none", 0.5,
-         "every second picture"),
+         "share of tagged dogs whose map shows it, with all dogs tagged in training, minus without",
+         0.5, "every second picture"),
     ],
     columns=["key", "a map that can be trusted", "measured", "smallest", "why"],
 ).set_index("key")  # fmt: skip
@@ -392,7 +392,7 @@ def randomisation(image, maps, layers, similarity, baselines):
         ax.tick_params("x", labelrotation=90, labelsize=7)
     panels[0].set_ylabel("rank correlation with\nthe trained network's map")
     panels[-1].legend(frameon=False, fontsize=7)
-    caption(fig, "Below: the layer down to which all is random. CAM has no dense layer.")
+    caption(fig, "Axes: from the logits down to this layer, all is random. CAM has no dense layer.")
     return fig
 
 
