@@ -461,7 +461,7 @@ def family(maps, images, titles=None, masks=None, side=1.9):
             ax.set_title(f"r = {alike[i]:.2f}" if i else name)
             draw(ax, *what, signed=name.split(":")[0] in SIGNED)
     key = "Where a map has signs, red is for the class and blue against it. "
-    plotting.caption(fig, key + "r: rank correlation with the first map.")
+    plotting.caption(fig, key + "r: rank correlation with the top map.")
     return fig
 
 
@@ -481,7 +481,7 @@ def forgetting_figure(table, dots, smallest, edges):
         ax.plot(dots[name], [y] * len(dots[name]), "o", color="black", ms=3)
         ax.text(1.15, y, row["randomisation"], va="center", color=colour)
     left.axvline(edges, color="black", linestyle="--", linewidth=1)
-    left.set(xlim=(0, 1), title="share of the map in the head\n(dashed: edges of the picture)")
+    left.set(xlim=(0, 1), title="share of the map in the head\n(dashed: an edge detector)")
     ax.axvline(smallest, color="black", linestyle="--", linewidth=1)
     ax.set(xlim=(-1.5, 1.1), title="likeness after forgetting\nminus that of other pictures")
     ax.set_xlabel(f"small: each draw; large: mean, 95 % interval; dashed: limit {smallest}")

@@ -36,7 +36,7 @@ CLAIMS = pd.DataFrame(
         ("parts", "ranks the parts of the head as the network does",
          "rank correlation with the sizes of the Shapley values, minus the edges'", 0.2,
          "a fifth of the way from unrelated to equal"),
-        ("leaves", "leaves the head when the head is not used",
+        ("leaves", "leaves the head when the answer lies elsewhere",
          "energy on the head, networks of animals minus networks of places", 0.05,
          "a twentieth of the map"),
         ("random", "changes when the weights are random",
@@ -397,23 +397,20 @@ def randomisation(image, maps, layers, similarity, baselines):
 
 
 def rank_figure(ranks):
-    """Each technique's rank by each measure, 1 at the top, a line for each technique.
+    """Each technique's rank by each measure, 1 the best: a table that fades from best to worst.
 
-    ranks: a table with a row for each technique and a column for each measure; those of equal rank
-    share a place.
+    ranks: a table with a row for each technique and a column for each measure.
     """
-    fig, ax = plt.subplots(figsize=(7.6, 0.4 * len(ranks) + 1))
-    x = range(ranks.shape[1])
-    for k, row in enumerate(ranks.to_numpy()):
-        ax.plot(x, row, "o-", color=plt.get_cmap("tab20")(k), linewidth=1.6)
-    for column, at, side in ((0, -0.08, "right"), (-1, len(x) - 0.92, "left")):
-        for rank, names in ranks.groupby(ranks.iloc[:, column]).groups.items():
-            ax.text(at, rank, "\n".join(names), ha=side, va="center", fontsize=8)
-    ax.set_xticks(x, ranks.columns)
-    ax.set(xlim=(-1.4, len(x) + 0.4), yticks=[])
-    ax.spines[["left", "bottom"]].set_visible(False)
-    ax.invert_yaxis()
+    fig, ax = plt.subplots(figsize=(7.6, 0.3 * len(ranks) + 0.5))
+    ax.imshow(ranks, "Blues_r", aspect="auto", interpolation="nearest", vmax=1.2 * len(ranks))
+    for (y, x), rank in np.ndenumerate(ranks.to_numpy()):
+        colour = "white" if rank < len(ranks) / 2 else "black"
+        ax.text(x, y, f"{rank:.0f}", ha="center", va="center", color=colour)
+    ax.set_xticks(range(ranks.shape[1]), ranks.columns)
+    ax.set_yticks(range(len(ranks)), ranks.index)
     ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
     return fig
 
 

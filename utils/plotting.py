@@ -39,7 +39,10 @@ WORDS = {  # of Figure 1, the comparison and the pages: in English, in Portugues
     "non-COVID": ("non-COVID", "não COVID"),
     "class": ("class:", "classe:"),
     "outlined": {
-        "head": ("Outlined: the head.", "Contorno: a cabeça."),
+        "head": (
+            "Outlined: the head, of a cat or a dog.",
+            "Contorno: a cabeça, de gato ou cachorro.",
+        ),
         "opacity": ("Outlined: the opacities.", "Contorno: as opacidades."),
     }[settings.REGIONS[1]],
     ".": (".", ","),  # before the decimals
