@@ -1,8 +1,8 @@
 """Perceptron, linear regression, logistic regression and a two-layer network, from their formulas.
 
 Examples are the rows of x (N, d), their classes y (N,) are -1 or +1. A model's score S is above 0
-for +1; for the first three it is linear, S = x @ weights + bias. `descend` trains each of them that
-has a gradient. Losses and gradients take what stays fixed first and the parameters last, so that
+for +1; for the first three it is linear, S = x @ weights + bias. `descend` trains the last two.
+Losses and gradients take what stays fixed first and the parameters last, so that
 partial(logistic_gradient, x, y, decay) is a function of the parameters alone.
 Derived term by term in notebooks/A1_from_linear_models_to_saliency.ipynb, on the two sets below.
 """
@@ -87,19 +87,6 @@ def perceptron(x, y, epochs=1000):
     return weights, bias, mistakes
 
 
-def mistake_bound(x, y, weights, bias):
-    """R^2 / gamma^2: a perceptron makes no more mistakes than this, whatever the order.
-
-    R is the length of the longest example and gamma the least distance to the plane of weights
-    and bias, which has to separate the examples; the 1 that the bias multiplies counts as one more
-    coordinate. Novikoff 1962.
-    """
-    distances = y * (x @ weights + bias) / np.sqrt(weights @ weights + bias**2)
-    if distances.min() <= 0:
-        raise ValueError("These weights do not separate the examples, so they bound nothing.")
-    return (np.sum(x**2, axis=1).max() + 1) / distances.min() ** 2
-
-
 # --------------------------------------------------------------------------- linear regression
 
 
@@ -112,12 +99,6 @@ def linear_regression(x, y):
     centred = x - x.mean(axis=0)
     weights = np.linalg.pinv(centred.T @ centred, hermitian=True) @ (centred.T @ (y - y.mean()))
     return weights, y.mean() - x.mean(axis=0) @ weights
-
-
-def squared_error_gradient(x, y, weights, bias):
-    """(1/N) sum (S - y) x and (1/N) sum (S - y): the slope of half the mean squared error."""
-    error = (x @ weights + bias - y) / len(y)
-    return x.T @ error, error.sum()
 
 
 def descend(gradient, start, *, rate, momentum=0.0, steps=1000):

@@ -12,7 +12,6 @@ from linear_models import (
     linear_regression,
     logistic_gradient,
     logistic_loss,
-    mistake_bound,
     network_gradient,
     network_loss,
     network_score,
@@ -20,7 +19,6 @@ from linear_models import (
     perceptron,
     score_gradient,
     sigmoid,
-    squared_error_gradient,
 )
 
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
@@ -50,22 +48,6 @@ def test_a_perceptron_never_learns_xor():
     assert min(mistakes) > 0
 
 
-def test_the_mistake_bound_of_two_points():
-    x, y = np.array([[-1.0], [1.0]]), np.array([-1, 1])
-    assert mistake_bound(x, y, np.array([1.0]), 0.0) == pytest.approx(2)  # (1 + 1) / 1
-
-
-@pytest.mark.parametrize("gate, bias", [(AND, -1.5), (OR, -0.5)], ids=["and", "or"])
-def test_a_perceptron_keeps_the_mistake_bound(gate, bias):
-    *_, mistakes = perceptron(CORNERS, gate)
-    assert sum(mistakes) <= mistake_bound(CORNERS, gate, np.array([1.0, 1.0]), bias)
-
-
-def test_a_plane_that_does_not_separate_bounds_nothing():
-    with pytest.raises(ValueError, match="do not separate"):
-        mistake_bound(CORNERS, XOR, np.array([1.0, 1.0]), -0.5)
-
-
 def test_three_points_off_the_line_give_the_line_between():
     weights, bias = linear_regression(LINE, np.array([0.0, 3.0, 0.0]))
     assert weights == pytest.approx([0])
@@ -76,13 +58,6 @@ def test_a_column_that_never_changes_gets_no_weight():
     x = np.hstack([LINE, np.full((3, 1), 7.0)])
     weights, bias = linear_regression(x, np.array([1.0, 3.0, 5.0]))
     assert weights == pytest.approx([2, 0])
-    assert bias == pytest.approx(1)
-
-
-def test_gradient_descent_finds_the_line():
-    slope = partial(squared_error_gradient, LINE, np.array([1.0, 3.0, 5.0]))
-    weights, bias = descend(slope, (np.zeros(1), 0.0), rate=0.3, steps=500)
-    assert weights == pytest.approx([2])
     assert bias == pytest.approx(1)
 
 
