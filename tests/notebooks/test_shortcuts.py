@@ -28,6 +28,12 @@ def test_the_box_of_a_mask_hides_its_outline_and_an_empty_mask_has_none():
     assert not box[1].any()
 
 
+def test_a_probe_of_a_class_of_three_is_cross_validated_in_three_parts(recwarn):
+    labels = np.array([0, 0, 0, 1, 1, 1, 1, 1])
+    right = shortcuts.probe(np.eye(8), labels, np.arange(8))
+    assert right.shape == (5, 8) and not recwarn.list
+
+
 def test_a_group_that_the_probe_has_learned_from_does_not_test_it():
     """Two copies of each picture, whose label is a coin's: known by heart if a copy was learned."""
     rng = np.random.default_rng(1)
