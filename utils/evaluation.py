@@ -110,6 +110,17 @@ def verdict(estimate, smallest=0.0):
     return "holds" if low > smallest else "fails" if high < smallest else "open"
 
 
+def in_words(row):
+    """A row of `measured` or `judged` as text: effect, interval and verdict, or that no masks are.
+
+    A row that is not judged has the verdict of its interval alone.
+    """
+    numbers = row["effect"], row["low"], row["high"]
+    said = row["verdict"] if "verdict" in row else verdict(numbers, row["smallest"])
+    known = "{:.3f} ({:.3f} to {:.3f}), {}".format(*numbers, said)
+    return known if row["scenes"] > 0 else "no masks"
+
+
 def estimate(values, scenes=None):
     """(mean, low, high) from one value for each picture: Wilson's for hits and misses (0, 1)."""
     values = np.asarray(values, float)

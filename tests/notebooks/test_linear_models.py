@@ -61,6 +61,11 @@ def test_a_column_that_never_changes_gets_no_weight():
     assert bias == pytest.approx(1)
 
 
+def test_gradient_descent_finds_the_bottom():
+    (at,) = descend(lambda x: [x - [3.0, -1.0]], [np.zeros(2)], rate=0.3, steps=500)
+    assert at == pytest.approx([3, -1])
+
+
 def test_momentum_repeats_the_last_step():
     (at,) = descend(lambda x: [np.sign(x)], [10.0], rate=1.0, momentum=0.5, steps=2)
     assert at == 10 - 1 - (0.5 + 1)

@@ -345,3 +345,11 @@ def test_p_and_interval_say_the_same():
     values = np.random.default_rng(0).random((3, 20))
     low = evaluation.interval(values)[1]
     assert evaluation.measured(values, smallest=low)["p"] == pytest.approx(0.05)
+
+
+def test_a_row_in_words_has_its_own_verdict_or_that_of_its_interval():
+    row = dict(scenes=4, effect=0.5, low=0.41, high=0.59, smallest=0.4)
+    assert evaluation.in_words(row) == "0.500 (0.410 to 0.590), holds"
+    assert evaluation.in_words(row | {"verdict": "open"}) == "0.500 (0.410 to 0.590), open"
+    assert evaluation.in_words(row | {"scenes": 0}) == "no masks"
+    assert evaluation.in_words(row | {"scenes": np.nan}) == "no masks"
